@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use agent::clocks::wall_ns;
 use testbed::{PATIENCE, Pair, in_namespace, sh, wait_until};
 use watched::{assert_mostly_in_time, config, start};
+use wire::Packets;
 use wire::WallNs;
 
 const MS: u64 = 1_000_000;
@@ -70,8 +71,8 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
     let (there, here) = (pair.sent_there(), pair.sent_here());
     let sums = watched.finish().remove("here").unwrap();
 
-    assert_eq!((sums.rx.bytes, sums.rx.packets), there, "the sum of all samples");
-    assert_eq!((sums.tx.bytes, sums.tx.packets), here, "the sum of all samples");
+    assert_eq!((sums.rx.bytes.get(), sums.rx.packets.get()), there, "the sum of all samples");
+    assert_eq!((sums.tx.bytes.get(), sums.tx.packets.get()), here, "the sum of all samples");
     for pair in sums.samples.windows(2) {
         assert_eq!(pair[0].start_ns + pair[0].interval_ns, pair[1].start_ns, "no gap");
     }
@@ -79,8 +80,8 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
         for counts in [&sample.rx, &sample.tx] {
             let peak = u64::from(counts.peak_10ms_bytes);
             // Late packets count in this interval, but their peak belongs to an earlier one.
-            let late = sample.late > 0 && peak <= counts.bytes;
-            assert!(peak == counts.bytes || late, "{sample:?}");
+            let late = sample.late > 0 && peak <= counts.bytes.get();
+            assert!(peak == counts.bytes.get() || late, "{sample:?}");
         }
     }
     let (mut known, mut moved) = (0, 0);
@@ -93,7 +94,7 @@ fn over_a_thousand_boundaries_nothing_is_lost_and_all_is_in_the_interval_it_was_
         let least = packets(&|sent| sent.start >= start + SLACK && sent.end + SLACK <= end);
         let most = packets(&|sent| sent.start < end + SLACK && sent.end + SLACK > start);
         let ours = sample.tx.packets;
-        moved += least.saturating_sub(ours).max(ours.saturating_sub(most));
+        moved += least.saturating_sub(ours.get()).max(ours.saturating_sub(Packets(most)).get());
         known += u64::from(least == most && least > 0);
     }
     let (samples, late) = (sums.samples.len(), sums.late);
@@ -192,7 +193,7 @@ fn peaks_lie_between_a_window_and_one_a_step_shorter_by_tcpdumps_timestamps() {
             let mut packets = Vec::new();
             wait_until("tcpdump to have written what it saw", || {
                 packets = read_pcap(file.path());
-                packets.len() as u64 >= captured
+                packets.len() as u64 >= captured.get()
             });
             packets.sort_unstable();
             packets
@@ -264,13 +265,13 @@ fn whole_bursts_seen(pair: &Pair) -> u64 {
     let mut packets = Vec::new();
     wait_until("tcpdump to have written what it saw", || {
         packets = read_pcap(file.path());
-        packets.len() as u64 >= sums.tx.captured
+        packets.len() as u64 >= sums.tx.captured.get()
     });
     sh(&format!("kill -INT {}", tcpdump.id()));
     assert!(tcpdump.wait().unwrap().success());
 
     let mut whole = 0;
-    for sample in sums.samples.iter().filter(|sample| sample.tx.packets > 0) {
+    for sample in sums.samples.iter().filter(|sample| sample.tx.packets > Packets(0)) {
         let bounds = sample.start_ns..sample.start_ns + sample.interval_ns;
         let inside: Vec<_> =
             packets.iter().copied().filter(|(time, _)| bounds.contains(time)).collect();
@@ -283,7 +284,7 @@ fn whole_bursts_seen(pair: &Pair) -> u64 {
             "burst of {truth} bytes in 1 ms: ours {ours}, {short:.1} % less; pause {pause} ns"
         );
         // What came late counts in another second than its own: neither shows its burst.
-        if sample.late > 0 || sample.tx.captured != inside.len() as u64 {
+        if sample.late > 0 || sample.tx.captured != Packets(inside.len() as u64) {
             continue;
         }
         assert!(ours <= truth, "more than passed");

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use testbed::{PATIENCE, Pair, in_namespace, sh, wait_until};
 use watched::{Watched, config, start};
 use wire::frame::{Mix, MixCounts};
+use wire::{Bytes, Packets};
 
 /// Packets and bytes on the wire.
 type Wire = (u64, u64);
@@ -32,7 +33,7 @@ const fn case(name: &'static str, make: fn(&Pair) -> Option<Wire>) -> Case {
 
 /// A case in which the sender's TCP counts segments, not bytes.
 const fn tcp(name: &'static str, make: fn(&Pair) -> Option<Wire>) -> Case {
-    Case { name, make, mix: Some(|mix| (mix.rx.tcp_packets, 0)) }
+    Case { name, make, mix: Some(|mix| (mix.rx.tcp_packets.get(), 0)) }
 }
 
 const fn mixed(name: &'static str, make: fn(&Pair) -> Option<Wire>, mix: fn(&Mix) -> Wire) -> Case {
@@ -40,11 +41,11 @@ const fn mixed(name: &'static str, make: fn(&Pair) -> Option<Wire>, mix: fn(&Mix
 }
 
 const fn udp(counts: &MixCounts) -> Wire {
-    (counts.udp_packets, counts.udp_bytes)
+    (counts.udp_packets.get(), counts.udp_bytes.get())
 }
 
 const fn icmp(counts: &MixCounts) -> Wire {
-    (counts.icmp_packets, counts.icmp_bytes)
+    (counts.icmp_packets.get(), counts.icmp_bytes.get())
 }
 
 const CASES: [Case; 34] = [
@@ -65,18 +66,18 @@ const CASES: [Case; 34] = [
     mixed(
         "ARP",
         |pair| there(pair, "frames there arp 100"),
-        |mix| (mix.rx.broadcast_packets, mix.rx.arp_bytes),
+        |mix| (mix.rx.broadcast_packets.get(), mix.rx.arp_bytes.get()),
     ),
     mixed(
         "broadcast",
         |pair| there(pair, "frames there broadcast 100"),
-        |mix| (mix.rx.broadcast_packets, mix.rx.udp_bytes),
+        |mix| (mix.rx.broadcast_packets.get(), mix.rx.udp_bytes.get()),
     ),
     mixed("multicast", |pair| there(pair, "frames there multicast 100"), |mix| udp(&mix.rx)),
     mixed(
         "unknown protocol",
         |pair| there(pair, "frames there unknown 100"),
-        |mix| (mix.rx.other_bytes / 94, mix.rx.other_bytes),
+        |mix| (mix.rx.other_bytes.get() / 94, mix.rx.other_bytes.get()),
     ),
     mixed(
         "VLAN, rx (tag stripped)",
@@ -104,7 +105,7 @@ const CASES: [Case; 34] = [
     mixed(
         "SYN behind eight extensions",
         |pair| there(pair, "frames there extensions 100"),
-        |mix| (mix.rx.tcp_syn_packets, mix.rx.tcp_bytes),
+        |mix| (mix.rx.tcp_syn_packets.get(), mix.rx.tcp_bytes.get()),
     ),
     mixed("ICMP v4, rx", |pair| there(pair, "ping 10.9.0.1 50 56"), |mix| icmp(&mix.rx)),
     mixed("ICMP v4, tx", |_| here("ping 10.9.0.2 50 1000"), |mix| icmp(&mix.tx)),
@@ -213,7 +214,7 @@ fn row(table: &mut String, name: &str, ours: [Wire; 2], truth: [Wire; 2], sender
 fn compare(watched: &Watched, pair: &Pair) -> ([Wire; 2], [Wire; 2], Mix) {
     let sums = watched.now("here");
     let swap = |(bytes, packets)| (packets, bytes);
-    let ours = [(sums.rx.packets, sums.rx.bytes), (sums.tx.packets, sums.tx.bytes)];
+    let ours = [&sums.rx, &sums.tx].map(|it| (it.packets.get(), it.bytes.get()));
     (ours, [swap(pair.sent_there()), swap(pair.sent_here())], sums.mix)
 }
 
@@ -304,17 +305,17 @@ fn a_tun_without_link_layer_is_exact_in_both_directions() {
     }
     tun.go_on();
     let sent = said(&tun.next()).unwrap();
-    wait_until("the last packet", || watched.now("tun0").tx.packets >= sent.0);
+    wait_until("the last packet", || watched.now("tun0").tx.packets >= Packets(sent.0));
     let sums = watched.finish().remove("tun0").unwrap();
     let mut table = String::new();
-    let ours = [(sums.rx.packets, sums.rx.bytes), (sums.tx.packets, sums.tx.bytes)];
+    let ours = [&sums.rx, &sums.tx].map(|it| (it.packets.get(), it.bytes.get()));
     row(&mut table, "tun", ours, [received, sent], None);
     println!("{table}");
     assert_eq!(ours, [received, sent], "ours, and what the program behind it wrote and read");
-    assert_eq!(sums.mix.rx.udp_packets, received.0);
-    assert_eq!(sums.mix.rx.ipv4_bytes, received.1);
+    assert_eq!(sums.mix.rx.udp_packets, Packets(received.0));
+    assert_eq!(sums.mix.rx.ipv4_bytes, Bytes(received.1));
     // The program reads 400 datagrams, and the host's refusals of its own.
-    assert_eq!(sums.mix.tx.udp_packets, 400);
+    assert_eq!(sums.mix.tx.udp_packets, Packets(400));
     tun.go_on();
     tun.child.wait().unwrap();
 }

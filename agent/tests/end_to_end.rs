@@ -52,7 +52,7 @@ fn spooled(site: &Site, nic: &str) -> Option<(u64, u64)> {
         Received::Message(other) => panic!("{other:?}"),
     });
     let own = samples.filter(|sample| sample.nic.to_string() == nic);
-    Some(own.fold((0, 0), |sum, it| (sum.0 + it.rx.bytes, sum.1 + it.rx.packets)))
+    Some(own.fold((0, 0), |sum, it| (sum.0 + it.rx.bytes.get(), sum.1 + it.rx.packets.get())))
 }
 
 #[test]

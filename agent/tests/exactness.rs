@@ -17,6 +17,7 @@ use agent::sampler::verdict::Verdict;
 use testbed::{Pair, in_namespace, sh, wait_until};
 use watched::{Sums, assert_mostly_in_time, config, start};
 use wire::frame::{Counts, flags};
+use wire::{Bytes, Packets};
 
 /// Compares a bulk transfer with qdiscs and tcpdump in both directions.
 fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
@@ -44,7 +45,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
         sh(&count).trim().parse().unwrap()
     };
     let captured = sums.rx.captured + sums.tx.captured;
-    wait_until("tcpdump to have written what it saw", || written() >= captured);
+    wait_until("tcpdump to have written what it saw", || written() >= captured.get());
     sh(&format!("kill -INT {}", tcpdump.id()));
     assert!(tcpdump.wait().unwrap().success());
     let mut said = String::new();
@@ -52,7 +53,7 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     assert!(said.contains("0 packets dropped by kernel"), "{said}");
 
     assert_eq!(sums.drops, 0);
-    let wire = |counts: &Counts| (counts.bytes, counts.packets);
+    let wire = |counts: &Counts| (counts.bytes.get(), counts.packets.get());
     let sent = |before: (u64, u64), after: (u64, u64)| (after.0 - before.0, after.1 - before.1);
     println!(
         "offloads {offloads}, {here}: rx {:?} captured {}, tx {:?} captured {}",
@@ -63,10 +64,10 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
     );
     assert_eq!(wire(&sums.rx), sent(before.1, after.1), "rx equals what the other end sent");
     assert_eq!(wire(&sums.tx), sent(before.0, after.0), "tx equals what this end sent");
-    assert_eq!(captured, written(), "captured equals tcpdump's count");
+    assert_eq!(captured, Packets(written()), "captured equals tcpdump's count");
     assert_mostly_in_time(&sums);
-    let kernel_rx: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
-    assert_eq!(sums.rx.captured, kernel_rx, "captured equals the NIC's own rx_packets");
+    let kernel_rx: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets.get()).sum();
+    assert_eq!(sums.rx.captured, Packets(kernel_rx), "captured equals the NIC's own rx_packets");
     let verdict = if offloads { Verdict::SuperPackets } else { Verdict::Equal };
     assert_eq!(sums.verdict, verdict);
     if !offloads {
@@ -79,10 +80,10 @@ fn compare_bulk(offloads: bool, here: &str, bytes: u64) -> Sums {
 fn bulk_tcp_with_offloads_is_exact_on_the_wire() {
     if in_namespace() {
         let sums = compare_bulk(true, "10.9.0.1", 500_000_000);
-        assert!(sums.rx.captured * 10 < sums.rx.packets, "super-packets were seen");
+        assert!(sums.rx.captured.get() * 10 < sums.rx.packets.get(), "super-packets were seen");
         let mix = &sums.mix.rx;
         assert_eq!((mix.tcp_packets, mix.tcp_bytes), (sums.rx.packets, sums.rx.bytes));
-        assert_eq!(mix.size_packets.iter().sum::<u64>(), sums.rx.packets);
+        assert_eq!(mix.size_packets.into_iter().sum::<Packets>(), sums.rx.packets);
     }
 }
 
@@ -122,12 +123,15 @@ fn datagrams_of_known_count_and_size_are_exact_in_both_directions() {
     pair.wait_for_silence();
     let (sent_bytes, sent_packets) = pair.sent_there();
     let sums = watched.finish().remove("here").unwrap();
-    assert_eq!((sums.tx.packets, sums.tx.bytes, sums.tx.captured), (packets, bytes, packets));
-    assert_eq!((sums.rx.packets, sums.rx.bytes), (sent_packets, sent_bytes));
-    assert_eq!((sums.mix.tx.udp_packets, sums.mix.tx.udp_bytes), (packets, bytes));
-    assert_eq!((sums.mix.rx.udp_packets, sums.mix.rx.udp_bytes), (2, 43 + 44));
-    assert_eq!(sums.mix.rx.icmp_packets, sent_packets - 2);
-    assert_eq!(sums.mix.tx.size_packets, [400, 0, 200, 0, 0, 400, 0]);
+    assert_eq!(
+        (sums.tx.packets, sums.tx.bytes, sums.tx.captured),
+        (Packets(packets), Bytes(bytes), Packets(packets))
+    );
+    assert_eq!((sums.rx.packets, sums.rx.bytes), (Packets(sent_packets), Bytes(sent_bytes)));
+    assert_eq!((sums.mix.tx.udp_packets, sums.mix.tx.udp_bytes), (Packets(packets), Bytes(bytes)));
+    assert_eq!((sums.mix.rx.udp_packets, sums.mix.rx.udp_bytes), (Packets(2), Bytes(43 + 44)));
+    assert_eq!(sums.mix.rx.icmp_packets, Packets(sent_packets - 2));
+    assert_eq!(sums.mix.tx.size_packets, [400, 0, 200, 0, 0, 400, 0].map(Packets));
     assert_eq!(sums.drops, 0);
 }
 
@@ -142,13 +146,13 @@ fn samples_tile_time_and_sum_up_to_the_total() {
     pair.wait_for_silence();
     let (bytes, packets) = pair.sent_there();
     let sums = watched.finish().remove("here").unwrap();
-    assert_eq!((sums.rx.bytes, sums.rx.packets), (bytes, packets));
+    assert_eq!((sums.rx.bytes, sums.rx.packets), (Bytes(bytes), Packets(packets)));
     assert!(sums.samples.len() > 50, "{} samples", sums.samples.len());
     for pair in sums.samples.windows(2) {
         assert_eq!(pair[0].start_ns + pair[0].interval_ns, pair[1].start_ns);
         assert_eq!(pair[1].start_ns % 10_000_000, 0);
         assert_eq!(pair[0].rx.total_bytes + pair[1].rx.bytes, pair[1].rx.total_bytes);
-        assert!(u64::from(pair[1].rx.peak_1ms_bytes) <= pair[1].rx.bytes);
+        assert!(u64::from(pair[1].rx.peak_1ms_bytes) <= pair[1].rx.bytes.get());
     }
 }
 
@@ -188,8 +192,8 @@ fn a_nic_that_vanishes_ends_and_the_others_go_on() {
     let after = pair.sent_here();
     let nics = watched.finish();
     let sums = &nics["here"];
-    assert_eq!(sums.mix.tx.udp_packets, 100);
-    assert_eq!(sums.tx.packets, after.1, "{before:?}");
+    assert_eq!(sums.mix.tx.udp_packets, Packets(100));
+    assert_eq!(sums.tx.packets, Packets(after.1), "{before:?}");
     assert!(nics.contains_key("gone0"));
     std::io::stdout().flush().unwrap();
 }
@@ -222,7 +226,7 @@ fn a_packet_that_an_srv6_end_unwraps_is_counted_once() {
     drop(sink);
     let sent = (after.0 - before.0, after.1 - before.1);
     assert!(sent.1 >= SENT, "{sent:?}");
-    assert_eq!((sums.rx.bytes, sums.rx.packets), sent, "the sender's qdisc");
+    assert_eq!((sums.rx.bytes.get(), sums.rx.packets.get()), sent, "the sender's qdisc");
     assert_eq!(sums.rx.captured, sums.rx.packets);
     assert_eq!(sums.verdict, Verdict::Equal);
 }
@@ -256,12 +260,16 @@ fn packets_that_xdp_drops_beside_super_packets_are_a_bypass() {
     let sent = pair.sent_there();
     let sums = watched.finish().remove("here").unwrap();
     drop(xdp);
-    let kernel: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets).sum();
+    let kernel: u64 = sums.samples.iter().map(|sample| sample.kernel.rx_packets.get()).sum();
     println!("kernel {kernel}, captured {}, wire {}", sums.rx.captured, sums.rx.packets);
     assert!(sums.rx.captured < sums.rx.packets, "no super-packet was seen");
-    assert_eq!(sums.rx.packets + DROPPED, sent.1 - before.1, "the sender's qdisc");
-    assert_eq!(kernel, sums.rx.captured + DROPPED);
-    assert!(kernel < sums.rx.packets, "super-packets hide them");
+    assert_eq!(
+        sums.rx.packets + Packets(DROPPED),
+        Packets(sent.1 - before.1),
+        "the sender's qdisc"
+    );
+    assert_eq!(kernel, sums.rx.captured.get() + DROPPED);
+    assert!(kernel < sums.rx.packets.get(), "super-packets hide them");
     assert_eq!(sums.verdict, Verdict::Bypassed);
 }
 
@@ -284,10 +292,10 @@ fn what_a_small_ring_loses_is_counted_to_the_packet_and_marked_in_its_sample() {
     let offered = pair.sent_here().1 + pair.sent_there().1;
     let sums = watched.finish().remove("here").unwrap();
     assert!(sums.drops > 0, "the ring lost nothing");
-    assert_eq!(sums.rx.captured + sums.tx.captured + sums.drops, offered);
-    assert_eq!(sums.samples.iter().map(|sample| sample.drops).sum::<u64>(), sums.drops);
-    assert!(sums.samples.iter().any(|sample| sample.drops > 0 && sample.freezes > 0));
-    assert_eq!(sums.verdict, Verdict::RingLost(sums.drops));
+    assert_eq!(sums.rx.captured + sums.tx.captured + Packets(sums.drops), Packets(offered));
+    assert_eq!(sums.samples.iter().map(|sample| sample.drops.get()).sum::<u64>(), sums.drops);
+    assert!(sums.samples.iter().any(|sample| sample.drops > Packets(0) && sample.freezes > 0));
+    assert_eq!(sums.verdict, Verdict::RingLost(Packets(sums.drops)));
 }
 
 #[test]
@@ -304,6 +312,6 @@ fn without_the_virtio_header_every_sample_says_so_and_super_packets_are_inexact(
     assert!(sums.samples.iter().all(|sample| sample.flags & flags::NO_VNET_HEADER != 0));
     assert_eq!(sums.rx.packets, sums.rx.captured);
     let (_, on_the_wire) = pair.sent_there();
-    assert!(sums.rx.packets < on_the_wire, "super-packets were cut");
-    assert!(sums.inexact > 0 && sums.inexact <= sums.rx.captured, "{} inexact", sums.inexact);
+    assert!(sums.rx.packets < Packets(on_the_wire), "super-packets were cut");
+    assert!(sums.inexact > 0 && sums.inexact <= sums.rx.captured.get(), "{} inexact", sums.inexact);
 }

@@ -16,6 +16,7 @@ use agent::capture::slot_counter::SlotCounter;
 use agent::capture::wire_len::VnetHeader;
 use agent::sampler::timeline::{DueSlots, Timeline};
 use proptest::prelude::*;
+use wire::Bytes;
 use wire::{BootNs, WallNs};
 
 const MS: u64 = 1_000_000;
@@ -118,8 +119,8 @@ fn blocks(times: &[BootNs], most: usize) -> VecDeque<(BootNs, Vec<BootNs>)> {
 }
 
 /// Packets of both directions.
-const fn packets(tally: &Tally) -> u64 {
-    tally.rx.packets + tally.tx.packets
+fn packets(tally: &Tally) -> u64 {
+    (tally.rx.packets + tally.tx.packets).get()
 }
 
 /// Reader and sampler of one ring.
@@ -215,7 +216,7 @@ fn what_came_before_the_ring_began_is_told_and_counted_in_no_interval() {
     let sum = |figure: fn(&Tally) -> u64| -> u64 {
         capture.taken.iter().map(|(_, tally)| figure(tally)).sum()
     };
-    assert_eq!((sum(|tally| tally.early), sum(packets)), (2, 3));
+    assert_eq!((sum(|tally| tally.early.get()), sum(packets)), (2, 3));
 }
 
 /// Counts blocks without a sampler, then takes all slots.
@@ -279,8 +280,8 @@ proptest! {
                 };
                 // Two readings of the clocks are 30 ns apart.
                 for (window, peak) in [(MS, traffic.peak_1ms_bytes), (10 * MS, traffic.peak_10ms_bytes)] {
-                    prop_assert!(highest(window - STEP - 60) <= peak, "{peak} in {window} ns of slot {slot}");
-                    prop_assert!(peak <= highest(window + 60), "{peak} in {window} ns of slot {slot}");
+                    prop_assert!(highest(window - STEP - 60) <= peak.get(), "{peak} in {window} ns of slot {slot}");
+                    prop_assert!(peak <= Bytes(highest(window + 60)), "{peak} in {window} ns of slot {slot}");
                 }
             }
         }
@@ -332,7 +333,7 @@ proptest! {
             spans.iter().map(|(_, tally)| figure(tally)).sum()
         };
         let taken = &capture.taken;
-        let late = count(taken, |tally| tally.late);
+        let late = count(taken, |tally| tally.late.get());
         prop_assert_eq!(count(taken, packets), times.len() as u64, "all, once");
         for pair in taken.windows(2) {
             prop_assert_eq!(pair[0].0.bounds.end, pair[1].0.bounds.start, "spans tile time");

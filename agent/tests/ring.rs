@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use agent::capture::probe::{self, VnetHeaderSupport};
-use agent::capture::ring::{Packets, Ring, RingConfig, RingError};
+use agent::capture::ring::{BlockPackets, Ring, RingConfig, RingError};
 use settings::InFull;
 use testbed::{PATIENCE, in_namespace, sh};
+use wire::Packets;
 
 #[test]
 fn every_packet_on_loopback_is_seen_once_per_direction() {
@@ -42,7 +43,7 @@ fn every_packet_on_loopback_is_seen_once_per_direction() {
     }
     assert_eq!((rx, tx), (SENT, SENT));
     let statistics = ring.statistics().unwrap().take().unwrap();
-    assert_eq!((statistics.offered, statistics.dropped), (2 * SENT, 0));
+    assert_eq!((statistics.offered, statistics.dropped), (Packets(2 * SENT), Packets(0)));
 }
 
 #[test]
@@ -109,7 +110,7 @@ sys.stdin.readline()
         }
         ring.wait(20).unwrap();
         let now = statistics.take().unwrap();
-        (offered, dropped) = (offered + now.offered, dropped + now.dropped);
+        (offered, dropped) = (offered + now.offered.get(), dropped + now.dropped.get());
     }
     assert_eq!((offered, seen, dropped), (PLAIN + LARGE, PLAIN, LARGE), "{}", sh("ip -s link"));
     writer.kill().unwrap();
@@ -156,10 +157,10 @@ fn a_block_ends_however_many_packets_its_descriptor_names() {
         // Its status, and the offset of its bytes.
         (block[at + 20], block[at + 24]) = (1, 92);
     }
-    assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 2);
+    assert_eq!(BlockPackets::of_block(&block[AFTER_STATUS..], true).count(), 2);
     // The next offset points into the place itself.
     block[DESCRIPTOR] = 8;
-    assert_eq!(Packets::of_block(&block[AFTER_STATUS..], true).count(), 1);
+    assert_eq!(BlockPackets::of_block(&block[AFTER_STATUS..], true).count(), 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::LIST_MAX;
 use wire::{BootNs, Seq, WallNs};
+use wire::{Bytes, Packets};
 
 /// More than one message can list.
 const SESSIONS: u64 = LIST_MAX as u64 + 304;
@@ -35,11 +36,11 @@ fn crash_loop(site: &Site) {
             )
             .unwrap();
         let counts = Counts {
-            bytes: session,
-            packets: 1,
-            captured: 1,
-            total_bytes: session,
-            total_packets: 1,
+            bytes: Bytes(session),
+            packets: Packets(1),
+            captured: Packets(1),
+            total_bytes: Bytes(session),
+            total_packets: Packets(1),
             ..Counts::default()
         };
         let sample = Sample {

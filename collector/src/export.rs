@@ -9,7 +9,7 @@ use settings::{Foreign, Output};
 use tokio::sync::mpsc;
 use wire::advice::Advised;
 use wire::frame::{Gap, flags};
-use wire::{Seq, WallNs};
+use wire::{Bytes, Packets, Seq, WallNs};
 
 use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
 use crate::time::Time;
@@ -90,17 +90,17 @@ struct Line<'a> {
     nic: Option<&'a str>,
     kind: &'static str,
     interval_ns: Option<u64>,
-    rx_bytes: Option<u64>,
-    rx_packets: Option<u64>,
-    rx_captured: Option<u64>,
+    rx_bytes: Option<Bytes>,
+    rx_packets: Option<Packets>,
+    rx_captured: Option<Packets>,
     rx_peak_1ms_bytes: Option<u32>,
     rx_peak_10ms_bytes: Option<u32>,
-    tx_bytes: Option<u64>,
-    tx_packets: Option<u64>,
-    tx_captured: Option<u64>,
+    tx_bytes: Option<Bytes>,
+    tx_packets: Option<Packets>,
+    tx_captured: Option<Packets>,
     tx_peak_1ms_bytes: Option<u32>,
     tx_peak_10ms_bytes: Option<u32>,
-    drops: Option<u64>,
+    drops: Option<Packets>,
     flags: String,
     gap_reason: Option<&'static str>,
     session: Option<String>,
@@ -142,13 +142,14 @@ impl<'a> Line<'a> {
         let known = dated && gap.is_none_or(|gap| gap.reason != Gap::Unmeasured as u8);
         let Point { start_ns, interval_ns, rx, tx, drops, flags: set } = *point;
         let counts = |PointCounts { bytes, packets, captured, .. }: PointCounts| {
-            [bytes, packets, captured].map(|figure| known.then_some(figure))
+            let [packets, captured] = [packets, captured].map(|figure| known.then_some(figure));
+            (known.then_some(bytes), packets, captured)
         };
         let peaks = |PointCounts { peak_1ms_bytes, peak_10ms_bytes, .. }: PointCounts| {
             [peak_1ms_bytes, peak_10ms_bytes].map(|figure| known.then_some(figure))
         };
-        let [rx_bytes, rx_packets, rx_captured] = counts(rx);
-        let [tx_bytes, tx_packets, tx_captured] = counts(tx);
+        let (rx_bytes, rx_packets, rx_captured) = counts(rx);
+        let (tx_bytes, tx_packets, tx_captured) = counts(tx);
         let [rx_peak_1ms_bytes, rx_peak_10ms_bytes] = peaks(rx);
         let [tx_peak_1ms_bytes, tx_peak_10ms_bytes] = peaks(tx);
         Self {

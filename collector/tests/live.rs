@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wire::frame::{Counts, Frame, Sample, flags};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 const SECOND: u64 = 1_000_000_000;
@@ -19,10 +20,10 @@ fn web1() -> ClientId {
 
 fn counts(bytes: u64, total: u64) -> Counts {
     Counts {
-        bytes,
-        packets: bytes / 100,
-        total_bytes: total,
-        total_packets: total / 100,
+        bytes: Bytes(bytes),
+        packets: Packets(bytes / 100),
+        total_bytes: Bytes(total),
+        total_packets: Packets(total / 100),
         peak_1ms_bytes: 50,
         ..Counts::default()
     }
@@ -36,7 +37,7 @@ fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
         interval_ns: SECOND / 2,
         rx: counts(1000, 1000 * seq),
         tx: counts(100, 100 * seq),
-        drops: 1,
+        drops: Packets(1),
         ..Sample::default()
     };
     Frame {
@@ -80,7 +81,7 @@ fn rates_come_from_the_newest_sample() {
     let live = connected();
     live.observe(&web1(), &frame(1, 2, START + SECOND), WallNs(START + 2 * SECOND));
     let mut late = frame(1, 1, START);
-    late.samples[0].rx.bytes = 7;
+    late.samples[0].rx.bytes = Bytes(7);
     live.observe(&web1(), &late, WallNs(START + 3 * SECOND));
     let sample = eth0(&live).sample.unwrap();
     assert_eq!(sample.time.to_string(), "2023-11-14T22:13:21Z");
@@ -98,7 +99,7 @@ fn of_several_intervals_in_a_frame_the_last_one_shows() {
     report.samples.insert(0, frame(1, 1, START + SECOND / 2).samples[0]);
     live.observe(&web1(), &report, WallNs(START + 2 * SECOND));
     assert_eq!(eth0(&live).sample.unwrap().time.0, WallNs(START + SECOND));
-    assert_eq!(eth0(&live).drops_total, 3);
+    assert_eq!(eth0(&live).drops_total, Packets(3));
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn backlog_of_an_earlier_session_counts_but_does_not_show() {
     live.observe(&web1(), &frame(2, 1, START + 10 * SECOND), WallNs(START + 11 * SECOND));
     live.observe(&web1(), &frame(1, 9, START + 4 * SECOND), WallNs(START + 11 * SECOND));
     assert_eq!(eth0(&live).sample.unwrap().time.0, WallNs(START + 10 * SECOND));
-    assert_eq!(eth0(&live).total.rx.bytes, 9000 + 1000);
+    assert_eq!(eth0(&live).total.rx.bytes, Bytes(9000 + 1000));
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn a_client_that_left_stays_with_what_it_carried_last_and_its_counters_go_on_if_
     assert!((eth0(&live).sample.unwrap().rx.bytes_per_second - 2000.0).abs() < 1e-9);
     live.on_connected(&web1(), "Web", &Host::default(), WallNs(START + year));
     live.observe(&web1(), &frame(2, 1, START + year), WallNs(START + year));
-    assert_eq!(eth0(&live).total.rx.bytes, 6000);
+    assert_eq!(eth0(&live).total.rx.bytes, Bytes(6000));
 }
 
 fn registered(last_seen_ns: u64) -> Registered {
@@ -386,7 +387,7 @@ fn what_stands_out_in_the_hour_is_told_with_its_time_and_again_only_when_it_chan
     assert_eq!(hour["lost"], lost);
     // A quiet sample changes nothing; neither does the same one once more.
     let mut quiet = frame(1, 2, START + SECOND / 2);
-    quiet.samples[0].drops = 0;
+    quiet.samples[0].drops = Packets(0);
     live.observe(&web1(), &quiet, WallNs(START + SECOND));
     live.observe(&web1(), &burst, WallNs(START + SECOND));
     let quiet = update(&live, &mut updates);
@@ -422,7 +423,7 @@ fn utilisation_is_of_the_fullest_link_that_has_a_speed_and_tells_since_when_it_i
     for seq in 2..14 {
         let at = START + seq * SECOND / 2;
         let mut full = frame(1, seq, at);
-        (full.samples[0].tx.bytes, full.samples[0].tx.packets) = (475_000, 1000);
+        (full.samples[0].tx.bytes, full.samples[0].tx.packets) = (Bytes(475_000), Packets(1000));
         let more = Sample { nic: NicName::new("veth0").unwrap(), ..full.samples[0] };
         full.samples.push(more);
         live.observe(&web1(), &full, WallNs(at + SECOND / 2));
@@ -451,12 +452,12 @@ fn a_restarted_collector_has_the_last_hour_from_the_store() {
         to_ns: WallNs(minute + 60 * SECOND),
     };
     assert_eq!(asked, [expected]);
-    let rx = PointCounts { bytes: 60_000, peak_1ms_bytes: 700, ..PointCounts::default() };
+    let rx = PointCounts { bytes: Bytes(60_000), peak_1ms_bytes: 700, ..PointCounts::default() };
     let burst = Point {
         start_ns: WallNs(minute - 600 * SECOND),
         interval_ns: 60 * SECOND,
         rx,
-        drops: 9,
+        drops: Packets(9),
         ..Point::default()
     };
     let stored = StoredMinutes { client: "web-1".into(), nic: "eth0".into(), minutes: vec![burst] };
@@ -535,8 +536,8 @@ fn counters_go_on_after_a_restart_of_the_collector() {
     live.on_connected(&web1(), "Web", &Host::default(), WallNs(now));
     live.observe(&web1(), &frame(2, 2, START + 2 * SECOND), WallNs(now));
     live.observe(&web1(), &frame(1, 5, START), WallNs(now));
-    assert_eq!(eth0(&live).total.rx.bytes, 5000 + 2000);
-    assert_eq!(eth0(&live).drops_total, 3);
+    assert_eq!(eth0(&live).total.rx.bytes, Bytes(5000 + 2000));
+    assert_eq!(eth0(&live).drops_total, Packets(3));
     assert!(live.restore(b"{", WallNs(now)).is_err());
 }
 
@@ -550,7 +551,7 @@ fn what_an_older_collector_saved_shows_once_the_client_is_heard_of() {
     assert!(live.snapshot().is_empty());
     live.on_connected(&web1(), "Web", &Host::default(), WallNs(START));
     live.observe(&web1(), &frame(1, 1, START), WallNs(START));
-    assert_eq!((eth0(&live).total.rx.bytes, eth0(&live).drops_total), (1007, 3));
+    assert_eq!((eth0(&live).total.rx.bytes, eth0(&live).drops_total), (Bytes(1007), Packets(3)));
 }
 
 #[test]
@@ -608,13 +609,13 @@ proptest! {
             for (now, then) in [(shown.total.rx, before.0.rx), (shown.total.tx, before.0.tx)] {
                 prop_assert!(now.bytes >= then.bytes && now.packets >= then.packets);
             }
-            prop_assert!(shown.drops_total >= before.1);
-            before = (shown.total, shown.drops_total);
+            prop_assert!(shown.drops_total >= Packets(before.1));
+            before = (shown.total, shown.drops_total.get());
         }
         let frames: u64 = lengths.iter().sum();
-        prop_assert_eq!(before.0.rx.bytes, 1000 * frames);
-        prop_assert_eq!(before.0.rx.packets, 10 * frames);
-        prop_assert_eq!(before.0.tx.bytes, 100 * frames);
+        prop_assert_eq!(before.0.rx.bytes, Bytes(1000 * frames));
+        prop_assert_eq!(before.0.rx.packets, Packets(10 * frames));
+        prop_assert_eq!(before.0.tx.bytes, Bytes(100 * frames));
         prop_assert_eq!(before.1, frames, "drops count once");
     }
 }

@@ -10,6 +10,7 @@ use collector::store::Registered;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 const NOW: u64 = 1_700_000_000_250_000_000;
@@ -17,9 +18,9 @@ const NOW: u64 = 1_700_000_000_250_000_000;
 fn observe(live: &Live, client: &str, nic: &str) {
     let client = ClientId::new(client).unwrap();
     live.on_connected(&client, "an alias with \"quotes\"", &Host::default(), WallNs(NOW));
-    let counts = |total_bytes| Counts {
-        total_bytes,
-        total_packets: total_bytes / 100,
+    let counts = |total_bytes: u64| Counts {
+        total_bytes: Bytes(total_bytes),
+        total_packets: Packets(total_bytes / 100),
         peak_1ms_bytes: 64,
         ..Counts::default()
     };
@@ -27,9 +28,9 @@ fn observe(live: &Live, client: &str, nic: &str) {
         nic: NicName::new(nic).unwrap(),
         start_ns: WallNs(NOW),
         interval_ns: 500_000_000,
-        rx: counts(5000),
-        tx: counts(300),
-        drops: 9,
+        rx: counts(Bytes(5000).get()),
+        tx: counts(Bytes(300).get()),
+        drops: Packets(9),
         late: 4,
         inexact: 2,
         ..Sample::default()

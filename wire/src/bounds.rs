@@ -8,6 +8,7 @@
 //! Spools of older agents may hold such figures. Their frames can still be read;
 //! [`Frame::beyond_any_link`] detects them.
 
+use crate::amount::{Bytes, Packets};
 use crate::frame::{
     Counts, Frame, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
 };
@@ -42,7 +43,7 @@ impl Sample {
         let mut bounded = Self {
             rx: self.rx.bounded(),
             tx: self.tx.bounded(),
-            drops: self.drops.min(FIGURE_MAX),
+            drops: self.drops.min(Packets(FIGURE_MAX)),
             ..self
         };
         bounded.leave_out_nonsense();
@@ -117,8 +118,8 @@ impl Frame {
     pub fn beyond_any_link(&self) -> Option<(NicName, u64)> {
         let of_sample = |sample: &Sample| {
             let Sample { rx, tx, drops, .. } = sample;
-            let figures = [rx, tx].map(|it| [it.bytes, it.packets, it.captured]);
-            let most = figures.iter().flatten().chain([drops]).copied().max();
+            let figures = [rx, tx].map(|it| [it.bytes.get(), it.packets.get(), it.captured.get()]);
+            let most = figures.into_iter().flatten().chain([drops.get()]).max();
             most.map(|most| (sample.nic, most))
         };
         let of_mix = |mix: &Mix| {
@@ -134,13 +135,13 @@ impl Frame {
 impl Counts {
     fn bounded(self) -> Self {
         Self {
-            bytes: self.bytes.min(FIGURE_MAX),
-            packets: self.packets.min(FIGURE_MAX),
-            captured: self.captured.min(FIGURE_MAX),
+            bytes: self.bytes.min(Bytes(FIGURE_MAX)),
+            packets: self.packets.min(Packets(FIGURE_MAX)),
+            captured: self.captured.min(Packets(FIGURE_MAX)),
             peak_1ms_bytes: self.peak_1ms_bytes.min(MAX_PEAK),
             peak_10ms_bytes: self.peak_10ms_bytes.min(MAX_PEAK),
-            total_bytes: self.total_bytes.min(MAX),
-            total_packets: self.total_packets.min(MAX),
+            total_bytes: self.total_bytes.min(Bytes(MAX)),
+            total_packets: self.total_packets.min(Packets(MAX)),
         }
     }
 }
@@ -173,7 +174,12 @@ mod tests {
     const HOUR: u64 = 3_600_000_000_000;
 
     fn sample(interval_ns: u64, bytes: u64) -> Sample {
-        let rx = Counts { bytes, packets: 3, total_bytes: bytes, ..Counts::default() };
+        let rx = Counts {
+            bytes: Bytes(bytes),
+            packets: Packets(3),
+            total_bytes: Bytes(bytes),
+            ..Counts::default()
+        };
         let (nic, flags) = (NicName::new("eth0").unwrap(), flags::CLOCK_STEP | flags::STACKED);
         Sample { nic, start_ns: WallNs(5), interval_ns, rx, flags, ..Sample::default() }
     }
@@ -183,8 +189,8 @@ mod tests {
         let pieces: Vec<Sample> = sample(26 * HOUR, 700).pieces().collect();
         let times: Vec<_> = pieces.iter().map(|it| (it.start_ns, it.interval_ns)).collect();
         assert_eq!(times, [(WallNs(5), 24 * HOUR), (WallNs(5 + 24 * HOUR), 2 * HOUR)]);
-        assert_eq!((pieces[0].rx.bytes, pieces[1].rx.bytes), (700, 0));
-        assert_eq!((pieces[1].rx.total_bytes, pieces[1].flags), (700, flags::STACKED));
+        assert_eq!((pieces[0].rx.bytes, pieces[1].rx.bytes), (Bytes(700), Bytes(0)));
+        assert_eq!((pieces[1].rx.total_bytes, pieces[1].flags), (Bytes(700), flags::STACKED));
         assert_eq!(sample(HOUR, 1).pieces().collect::<Vec<_>>(), [sample(HOUR, 1)]);
     }
 
@@ -202,20 +208,24 @@ mod tests {
         let honest = frame(sample(HOUR, FIGURE_MAX), Mix { nic, ..Mix::default() });
         assert_eq!(honest.beyond_any_link(), None);
         let mut hostile = honest.clone();
-        hostile.samples[0].tx.packets = FIGURE_MAX + 1;
+        hostile.samples[0].tx.packets = Packets(FIGURE_MAX + 1);
         assert_eq!(hostile.beyond_any_link(), Some((nic, FIGURE_MAX + 1)));
         let mut hostile = honest;
-        hostile.mixes[0].rx.udp_bytes = MAX;
+        hostile.mixes[0].rx.udp_bytes = Bytes(MAX);
         assert_eq!(hostile.beyond_any_link(), Some((nic, MAX)));
     }
 
     #[test]
     fn a_driver_that_counts_beyond_any_link_counts_nothing() {
-        let kernel = KernelCounts { rx_bytes: u64::MAX, tx_bytes: 5, ..KernelCounts::default() };
+        let kernel = KernelCounts {
+            rx_bytes: Bytes(u64::MAX),
+            tx_bytes: Bytes(5),
+            ..KernelCounts::default()
+        };
         let pieces: Vec<Sample> = Sample { kernel, ..sample(HOUR, 1) }.pieces().collect();
         assert_eq!(pieces[0].kernel, KernelCounts::default());
         assert_ne!(pieces[0].flags & flags::NO_KERNEL_COUNTS, 0);
-        assert_eq!(pieces[0].rx.bytes, 1);
+        assert_eq!(pieces[0].rx.bytes, Bytes(1));
     }
 
     fn any_time() -> impl Strategy<Value = u64> {
@@ -231,13 +241,13 @@ mod tests {
             small: u32,
         ) {
             let counts = Counts {
-                bytes: figure, packets: figure, captured: figure, peak_1ms_bytes: small,
-                peak_10ms_bytes: small, total_bytes: figure, total_packets: figure,
+                bytes: Bytes(figure), packets: Packets(figure), captured: Packets(figure), peak_1ms_bytes: small,
+                peak_10ms_bytes: small, total_bytes: Bytes(figure), total_packets: Packets(figure),
             };
-            let kernel = KernelCounts { rx_bytes: figure, errors: figure, ..KernelCounts::default() };
+            let kernel = KernelCounts { rx_bytes: Bytes(figure), errors: Packets(figure), ..KernelCounts::default() };
             let nic = NicName::new("eth0").unwrap();
             let sample = Sample {
-                nic, start_ns: WallNs(start_ns), interval_ns, rx: counts, tx: counts, drops: figure, freezes: small,
+                nic, start_ns: WallNs(start_ns), interval_ns, rx: counts, tx: counts, drops: Packets(figure), freezes: small,
                 late: small, inexact: small, flags: small, kernel,
             };
             let mut figures = MixCounts::default();
@@ -251,8 +261,8 @@ mod tests {
             prop_assert_eq!(codec::decode(&encoded), Ok(Received::Frame(frame.clone())));
             let covered: u64 = frame.samples.iter().map(|it| it.interval_ns).sum();
             prop_assert_eq!(covered, interval_ns.clamp(1, PIECES_MAX * INTERVAL_MAX_NS));
-            let bytes: u64 = frame.samples.iter().map(|it| it.rx.bytes).sum();
-            prop_assert_eq!(bytes, figure.min(FIGURE_MAX));
+            let bytes: Bytes = frame.samples.iter().map(|it| it.rx.bytes).sum();
+            prop_assert_eq!(bytes, Bytes(figure.min(FIGURE_MAX)));
             prop_assert_eq!(frame.beyond_any_link(), None);
             prop_assert!(!frame.clone().samples.iter_mut().any(Sample::leave_out_nonsense));
             prop_assert!(!frame.clone().mixes.iter_mut().any(Mix::leave_out_nonsense));

@@ -67,9 +67,7 @@ impl Counts {
 impl KernelCounts {
     /// Adds a later interval's counts.
     pub fn merge(&mut self, next: &Self) {
-        let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = self;
-        let sums = [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors];
-        add(sums, next.figures());
+        add(self.figures_mut(), next.figures());
     }
 }
 
@@ -89,17 +87,18 @@ fn add<'a>(sums: impl IntoIterator<Item = &'a mut u64>, more: impl IntoIterator<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amount::{Bytes, Packets};
     use crate::id::NicName;
 
     fn sample(n: u64) -> Sample {
         let counts = Counts {
-            bytes: n,
-            packets: 1,
-            captured: 1,
+            bytes: Bytes(n),
+            packets: Packets(1),
+            captured: Packets(1),
             peak_1ms_bytes: u32::try_from(n).unwrap(),
             peak_10ms_bytes: 9,
-            total_bytes: 100 + n,
-            total_packets: 100 + n,
+            total_bytes: Bytes(100 + n),
+            total_packets: Packets(100 + n),
         };
         Sample {
             nic: NicName::new("eth0").unwrap(),
@@ -107,9 +106,9 @@ mod tests {
             interval_ns: 1000,
             rx: counts,
             tx: counts,
-            drops: n,
+            drops: Packets(n),
             flags: 8 << n,
-            kernel: KernelCounts { errors: n, ..KernelCounts::default() },
+            kernel: KernelCounts { errors: Packets(n), ..KernelCounts::default() },
             ..Sample::default()
         }
     }
@@ -124,9 +123,12 @@ mod tests {
             (WallNs(1000), 5000),
             "from the first to the last"
         );
-        assert_eq!((merged.rx.bytes, merged.tx.packets, merged.drops), (8, 3, 8));
+        assert_eq!(
+            (merged.rx.bytes, merged.tx.packets, merged.drops),
+            (Bytes(8), Packets(3), Packets(8))
+        );
         assert_eq!((merged.rx.peak_1ms_bytes, merged.rx.peak_10ms_bytes), (5, 9));
-        assert_eq!((merged.rx.total_bytes, merged.kernel.errors), (105, 8));
+        assert_eq!((merged.rx.total_bytes, merged.kernel.errors), (Bytes(105), Packets(8)));
         assert_eq!(merged.flags, 8 * 0b10_0110);
     }
 

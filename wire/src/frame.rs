@@ -5,6 +5,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::amount::{Bytes, Packets};
 pub use crate::gap::Gap;
 use crate::id::{NicName, SessionId};
 use crate::seq::Seq;
@@ -54,7 +55,7 @@ pub struct Sample {
     /// Transmitted traffic.
     pub tx: Counts,
     /// Packets dropped because the ring was full, both directions. No other figure includes them.
-    pub drops: u64,
+    pub drops: Packets,
     /// Times the ring ran full.
     pub freezes: u32,
     /// Packets counted here whose own interval was already reported, after a long stall.
@@ -114,11 +115,11 @@ pub mod flags {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Counts {
     /// Bytes on the wire.
-    pub bytes: u64,
+    pub bytes: Bytes,
     /// Packets on the wire.
-    pub packets: u64,
+    pub packets: Packets,
     /// Packets as the tap saw them; with offload, fewer than on the wire.
-    pub captured: u64,
+    pub captured: Packets,
     /// Most bytes within any 1 ms of the interval, at most 2^31 - 1. Windows slide by 62.5 µs, so the
     /// figure lies between the true peaks of windows of 1 ms - 62.5 µs and 1 ms.
     pub peak_1ms_bytes: u32,
@@ -126,26 +127,26 @@ pub struct Counts {
     /// intervals, all bytes.
     pub peak_10ms_bytes: u32,
     /// Bytes on the wire since the session began, including this interval.
-    pub total_bytes: u64,
+    pub total_bytes: Bytes,
     /// Packets on the wire since the session began, including this interval.
-    pub total_packets: u64,
+    pub total_packets: Packets,
 }
 
 /// Changes of the kernel's counters of a NIC over an interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct KernelCounts {
     /// `rx_packets`.
-    pub rx_packets: u64,
+    pub rx_packets: Packets,
     /// `tx_packets`.
-    pub tx_packets: u64,
+    pub tx_packets: Packets,
     /// `rx_bytes`.
-    pub rx_bytes: u64,
+    pub rx_bytes: Bytes,
     /// `tx_bytes`.
-    pub tx_bytes: u64,
+    pub tx_bytes: Bytes,
     /// `rx_dropped` + `rx_missed_errors` (the NIC was full) + `tx_dropped`.
-    pub dropped: u64,
+    pub dropped: Packets,
     /// `rx_errors` + `tx_errors`.
-    pub errors: u64,
+    pub errors: Packets,
 }
 
 /// Breakdown of one NIC's traffic over one mix interval.
@@ -176,39 +177,39 @@ pub const SIZE_CLASS_MAX: [u64; SIZE_CLASSES - 1] = [64, 127, 255, 511, 1023, 15
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct MixCounts {
     /// Multicast packets.
-    pub multicast_packets: u64,
+    pub multicast_packets: Packets,
     /// Broadcast packets.
-    pub broadcast_packets: u64,
+    pub broadcast_packets: Packets,
     /// Packets by size class ([`SIZE_CLASS_MAX`]).
-    pub size_packets: [u64; SIZE_CLASSES],
+    pub size_packets: [Packets; SIZE_CLASSES],
     /// Bytes of IPv4 packets.
-    pub ipv4_bytes: u64,
+    pub ipv4_bytes: Bytes,
     /// Bytes of IPv6 packets.
-    pub ipv6_bytes: u64,
+    pub ipv6_bytes: Bytes,
     /// Bytes of ARP packets.
-    pub arp_bytes: u64,
+    pub arp_bytes: Bytes,
     /// Bytes of packets of other network protocols.
-    pub other_bytes: u64,
+    pub other_bytes: Bytes,
     /// TCP packets.
-    pub tcp_packets: u64,
+    pub tcp_packets: Packets,
     /// Bytes of TCP packets.
-    pub tcp_bytes: u64,
+    pub tcp_bytes: Bytes,
     /// UDP packets.
-    pub udp_packets: u64,
+    pub udp_packets: Packets,
     /// Bytes of UDP packets.
-    pub udp_bytes: u64,
+    pub udp_bytes: Bytes,
     /// ICMP and ICMPv6 packets.
-    pub icmp_packets: u64,
+    pub icmp_packets: Packets,
     /// Bytes of ICMP and ICMPv6 packets.
-    pub icmp_bytes: u64,
+    pub icmp_bytes: Bytes,
     /// IP packets of other transport protocols, including fragments after the first.
-    pub other_transport_packets: u64,
+    pub other_transport_packets: Packets,
     /// Bytes of IP packets of other transport protocols, including fragments after the first.
-    pub other_transport_bytes: u64,
+    pub other_transport_bytes: Bytes,
     /// TCP packets with SYN set.
-    pub tcp_syn_packets: u64,
+    pub tcp_syn_packets: Packets,
     /// TCP packets with RST set.
-    pub tcp_rst_packets: u64,
+    pub tcp_rst_packets: Packets,
 }
 
 /// Why a decoded frame is refused.
@@ -286,14 +287,15 @@ fn check_figures(figures: impl IntoIterator<Item = u64>) -> Result<(), FrameErro
 impl Sample {
     fn check(&self) -> Result<(), FrameError> {
         check_interval(&self.nic, self.start_ns, self.interval_ns)?;
-        check_figures([self.drops])?;
+        check_figures([self.drops.get()])?;
         check_figures(self.kernel.figures())?;
         [self.rx, self.tx].iter().try_for_each(|counts| {
             if counts.peak_1ms_bytes.max(counts.peak_10ms_bytes) > MAX_PEAK {
                 return Err(FrameError::TooLarge);
             }
             let Counts { bytes, packets, captured, total_bytes, total_packets, .. } = *counts;
-            check_figures([bytes, packets, captured, total_bytes, total_packets])
+            check_figures([bytes, total_bytes].map(Bytes::get))?;
+            check_figures([packets, captured, total_packets].map(Packets::get))
         })
     }
 }
@@ -309,8 +311,21 @@ impl Mix {
 
 impl KernelCounts {
     pub(crate) fn figures(&self) -> impl Iterator<Item = u64> + use<> {
-        let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = *self;
-        [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors].into_iter()
+        let mut copy = *self;
+        copy.figures_mut().map(|figure| *figure).into_iter()
+    }
+
+    /// Every figure, in a fixed order, for what treats bytes and packets alike.
+    pub(crate) fn figures_mut(&mut self) -> [&mut u64; 6] {
+        let Self { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = self;
+        [
+            &mut rx_packets.0,
+            &mut tx_packets.0,
+            &mut rx_bytes.0,
+            &mut tx_bytes.0,
+            &mut dropped.0,
+            &mut errors.0,
+        ]
     }
 }
 
@@ -327,7 +342,9 @@ impl MixCounts {
         figures.into_iter()
     }
 
-    /// Every figure, in a fixed order.
+    /// Every figure, in a fixed order: the plain numbers, for what treats bytes and packets alike
+    /// (coarsening, bounds, a bank's counters, a store's columns).
+    #[inline]
     pub fn figures_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self {
             multicast_packets,
@@ -349,18 +366,19 @@ impl MixCounts {
             tcp_rst_packets,
         } = self;
         let kinds = [multicast_packets, broadcast_packets, tcp_syn_packets, tcp_rst_packets];
-        let network = [ipv4_bytes, ipv6_bytes, arp_bytes, other_bytes];
+        let kinds = kinds.into_iter().chain(size_packets).map(|packets| &mut packets.0);
+        let network = [ipv4_bytes, ipv6_bytes, arp_bytes, other_bytes].map(|bytes| &mut bytes.0);
         let transport = [
-            tcp_packets,
-            tcp_bytes,
-            udp_packets,
-            udp_bytes,
-            icmp_packets,
-            icmp_bytes,
-            other_transport_packets,
-            other_transport_bytes,
+            &mut tcp_packets.0,
+            &mut tcp_bytes.0,
+            &mut udp_packets.0,
+            &mut udp_bytes.0,
+            &mut icmp_packets.0,
+            &mut icmp_bytes.0,
+            &mut other_transport_packets.0,
+            &mut other_transport_bytes.0,
         ];
-        kinds.into_iter().chain(size_packets).chain(network).chain(transport)
+        kinds.chain(network).chain(transport)
     }
 }
 

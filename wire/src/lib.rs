@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod advice;
+pub mod amount;
 pub mod bounds;
 pub mod causes;
 pub mod certificate;
@@ -27,6 +28,7 @@ pub mod tag;
 pub mod time;
 pub mod token;
 
+pub use amount::{Bytes, Packets};
 pub use seq::Seq;
 pub use time::{BootNs, WallNs};
 

@@ -116,4 +116,97 @@ macro_rules! point {
     };
 }
 
-pub(crate) use point;
+/// What amounts can do: they are added and compared with their own kind only.
+macro_rules! amount {
+    ($name:ident) => {
+        impl $name {
+            /// The largest.
+            pub const MAX: Self = Self(u64::MAX);
+
+            /// The plain number.
+            #[inline]
+            #[must_use]
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+
+            /// As a floating-point number, for rates and shares: exact up to 2^53.
+            #[must_use]
+            #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+            pub const fn as_f64(self) -> f64 {
+                self.0 as f64
+            }
+
+            /// The sum, at most [`Self::MAX`].
+            #[inline]
+            #[must_use]
+            pub const fn saturating_add(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+
+            /// The difference, at least zero.
+            #[inline]
+            #[must_use]
+            pub const fn saturating_sub(self, other: Self) -> Self {
+                Self(self.0.saturating_sub(other.0))
+            }
+
+            /// The sum; `None` beyond [`Self::MAX`].
+            #[must_use]
+            pub const fn checked_add(self, other: Self) -> Option<Self> {
+                match self.0.checked_add(other.0) {
+                    Some(sum) => Some(Self(sum)),
+                    None => None,
+                }
+            }
+
+            /// The difference; `None` below zero.
+            #[must_use]
+            pub const fn checked_sub(self, other: Self) -> Option<Self> {
+                match self.0.checked_sub(other.0) {
+                    Some(difference) => Some(Self(difference)),
+                    None => None,
+                }
+            }
+        }
+
+        impl std::ops::Add for $name {
+            type Output = Self;
+
+            #[inline]
+            fn add(self, other: Self) -> Self {
+                Self(self.0 + other.0)
+            }
+        }
+
+        impl std::ops::AddAssign for $name {
+            #[inline]
+            fn add_assign(&mut self, other: Self) {
+                self.0 += other.0;
+            }
+        }
+
+        impl std::ops::Sub for $name {
+            type Output = Self;
+
+            #[inline]
+            fn sub(self, other: Self) -> Self {
+                Self(self.0 - other.0)
+            }
+        }
+
+        impl std::iter::Sum for $name {
+            fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+                amounts.fold(Self(0), |sum, amount| sum + amount)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+pub(crate) use {amount, point};

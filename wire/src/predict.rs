@@ -29,10 +29,10 @@ fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
     let Some(sample) = rest.first_mut() else { return };
     let Sample { nic, start_ns, interval_ns, rx, tx, kernel, .. } = sample;
     for (figure, foretold) in [
-        (&mut kernel.rx_packets, rx.captured),
-        (&mut kernel.tx_packets, tx.captured),
-        (&mut kernel.rx_bytes, rx.bytes),
-        (&mut kernel.tx_bytes, tx.bytes),
+        (&mut kernel.rx_packets.0, rx.captured.0),
+        (&mut kernel.tx_packets.0, tx.captured.0),
+        (&mut kernel.rx_bytes.0, rx.bytes.0),
+        (&mut kernel.tx_bytes.0, tx.bytes.0),
     ] {
         *figure = by(*figure, foretold);
     }
@@ -40,16 +40,17 @@ fn change(samples: &mut [Sample], n: usize, by: fn(u64, u64) -> u64) {
     start_ns.0 = by(start_ns.0, before.start_ns.0.wrapping_add(before.interval_ns));
     *interval_ns = by(*interval_ns, before.interval_ns);
     for (counts, before) in [(rx, &before.rx), (tx, &before.tx)] {
-        let bytes = before.total_bytes.wrapping_add(counts.bytes);
-        let packets = before.total_packets.wrapping_add(counts.packets);
-        counts.total_bytes = by(counts.total_bytes, bytes);
-        counts.total_packets = by(counts.total_packets, packets);
+        let bytes = before.total_bytes.0.wrapping_add(counts.bytes.0);
+        let packets = before.total_packets.0.wrapping_add(counts.packets.0);
+        counts.total_bytes.0 = by(counts.total_bytes.0, bytes);
+        counts.total_packets.0 = by(counts.total_packets.0, packets);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amount::{Bytes, Packets};
     use crate::frame::{Counts, KernelCounts};
     use crate::id::{NicName, SessionId};
     use crate::seq::Seq;
@@ -57,18 +58,18 @@ mod tests {
 
     fn sample(nic: &str, n: u64) -> Sample {
         let counts = Counts {
-            bytes: 1000 + n,
-            packets: 10,
-            captured: 9,
-            total_bytes: (1..=n).map(|n| 1000 + n).sum(),
-            total_packets: 10 * n,
+            bytes: Bytes(1000 + n),
+            packets: Packets(10),
+            captured: Packets(9),
+            total_bytes: (1..=n).map(|n| Bytes(1000 + n)).sum(),
+            total_packets: Packets(10 * n),
             ..Counts::default()
         };
         let kernel = KernelCounts {
-            rx_packets: 9,
-            tx_packets: 9,
-            rx_bytes: 1000 + n,
-            tx_bytes: 1000 + n,
+            rx_packets: Packets(9),
+            tx_packets: Packets(9),
+            rx_bytes: Bytes(1000 + n),
+            tx_bytes: Bytes(1000 + n),
             ..KernelCounts::default()
         };
         let (nic, start_ns) = (NicName::new(nic).unwrap(), 77 + n * 500);
@@ -98,7 +99,7 @@ mod tests {
         to_differences(&mut changed);
         let second = changed.samples[1];
         assert_eq!((second.start_ns, second.interval_ns), (WallNs(0), 0));
-        assert_eq!((second.tx.total_bytes, second.rx.total_packets), (0, 0));
+        assert_eq!((second.tx.total_bytes, second.rx.total_packets), (Bytes(0), Packets(0)));
         assert_eq!(second.kernel, KernelCounts::default());
         assert_eq!(
             changed.samples[2].start_ns,

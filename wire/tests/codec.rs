@@ -8,7 +8,7 @@ use wire::codec::{self, CodecError, HEADER_LEN, LEN_MAX, Received};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, SAMPLES_MAX, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::{Ack, Message};
-use wire::{Seq, WallNs};
+use wire::{Bytes, Packets, Seq, WallNs};
 
 const FIGURE: std::ops::RangeInclusive<u64> = 0..=i64::MAX as u64;
 
@@ -19,13 +19,13 @@ fn nic() -> impl Strategy<Value = NicName> {
 fn counts() -> impl Strategy<Value = Counts> {
     (prop::array::uniform5(FIGURE), 0..=i32::MAX as u32, 0..=i32::MAX as u32).prop_map(
         |([bytes, packets, captured, total_bytes, total_packets], peak_1ms, peak_10ms)| Counts {
-            bytes,
-            packets,
-            captured,
+            bytes: Bytes(bytes),
+            packets: Packets(packets),
+            captured: Packets(captured),
             peak_1ms_bytes: peak_1ms,
             peak_10ms_bytes: peak_10ms,
-            total_bytes,
-            total_packets,
+            total_bytes: Bytes(total_bytes),
+            total_packets: Packets(total_packets),
         },
     )
 }
@@ -38,12 +38,12 @@ fn sample() -> impl Strategy<Value = Sample> {
             interval_ns,
             rx,
             tx,
-            drops: 3,
+            drops: Packets(3),
             freezes,
             late,
             inexact,
             flags,
-            kernel: KernelCounts { rx_packets: start_ns, ..KernelCounts::default() },
+            kernel: KernelCounts { rx_packets: Packets(start_ns), ..KernelCounts::default() },
         },
     )
 }
@@ -53,8 +53,8 @@ fn mix() -> impl Strategy<Value = Mix> {
         nic,
         start_ns: WallNs(start_ns),
         interval_ns: 10_000_000_000,
-        rx: MixCounts { size_packets, ..MixCounts::default() },
-        tx: MixCounts { udp_bytes: start_ns, ..MixCounts::default() },
+        rx: MixCounts { size_packets: size_packets.map(Packets), ..MixCounts::default() },
+        tx: MixCounts { udp_bytes: Bytes(start_ns), ..MixCounts::default() },
         kernel: KernelCounts::default(),
     })
 }

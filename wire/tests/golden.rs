@@ -15,7 +15,7 @@ use wire::message::{
     HostKey, Inventory, Message, Nic, Notice, Probe, ProbeReply, Refused, RenewRequest, SeqRange,
     Session, SessionDigest, TagText, Tags, Welcome,
 };
-use wire::{Seq, WallNs};
+use wire::{Bytes, Packets, Seq, WallNs};
 
 /// 15 January 2027, 08:00 UTC.
 const START_NS: WallNs = WallNs(1_800_000_000_000_000_000);
@@ -45,31 +45,42 @@ fn nic() -> NicName {
 
 fn sample() -> Sample {
     let counts = Counts {
-        bytes: 1,
-        packets: 2,
-        captured: 3,
+        bytes: Bytes(1),
+        packets: Packets(2),
+        captured: Packets(3),
         peak_1ms_bytes: 4,
         peak_10ms_bytes: 5,
-        total_bytes: 6,
-        total_packets: 7,
+        total_bytes: Bytes(6),
+        total_packets: Packets(7),
     };
     Sample {
         nic: nic(),
         start_ns: START_NS,
         interval_ns: 500_000_000,
         rx: counts,
-        tx: Counts { bytes: 0x0102_0304_0506_0708, ..counts },
-        drops: 8,
+        tx: Counts { bytes: Bytes(0x0102_0304_0506_0708), ..counts },
+        drops: Packets(8),
         freezes: 9,
         late: 10,
         inexact: 11,
         flags: 12,
-        kernel: KernelCounts { rx_packets: 13, ..KernelCounts::default() },
+        kernel: KernelCounts { rx_packets: Packets(13), ..KernelCounts::default() },
     }
 }
 
 fn frame() -> Frame {
-    let rx = MixCounts { size_packets: [1, 2, 3, 4, 5, 6, 7], ..MixCounts::default() };
+    let rx = MixCounts {
+        size_packets: [
+            Packets(1),
+            Packets(2),
+            Packets(3),
+            Packets(4),
+            Packets(5),
+            Packets(6),
+            Packets(7),
+        ],
+        ..MixCounts::default()
+    };
     let interval_ns = 10_000_000_000;
     let mix = Mix { nic: nic(), start_ns: START_NS, interval_ns, rx, ..Mix::default() };
     Frame {
@@ -86,13 +97,13 @@ fn frame() -> Frame {
 fn series() -> Frame {
     let sample = |name: &str, n: u64| {
         let counts = |bytes: u64| Counts {
-            bytes,
-            packets: 3,
-            captured: 2,
+            bytes: Bytes(bytes),
+            packets: Packets(3),
+            captured: Packets(2),
             peak_1ms_bytes: 70,
             peak_10ms_bytes: 700,
-            total_bytes: n * bytes,
-            total_packets: 3 * n,
+            total_bytes: Bytes(n * bytes),
+            total_packets: Packets(3 * n),
         };
         Sample {
             nic: NicName::new(name).unwrap(),
@@ -100,7 +111,11 @@ fn series() -> Frame {
             interval_ns: 500_000_000,
             rx: counts(1_000_000_007),
             tx: counts(90 + n),
-            kernel: KernelCounts { rx_packets: 2, rx_bytes: 1_000_000_007, ..Default::default() },
+            kernel: KernelCounts {
+                rx_packets: Packets(2),
+                rx_bytes: Bytes(1_000_000_007),
+                ..Default::default()
+            },
             ..Sample::default()
         }
     };
@@ -118,21 +133,21 @@ fn series() -> Frame {
 fn full() -> Frame {
     const FULL: u64 = 0x0123_4567_89ab_cdef;
     let counts = Counts {
-        bytes: FULL,
-        packets: FULL + 1,
-        captured: FULL + 2,
+        bytes: Bytes(FULL),
+        packets: Packets(FULL + 1),
+        captured: Packets(FULL + 2),
         peak_1ms_bytes: 0x1122_3344,
         peak_10ms_bytes: 0x1122_3355,
-        total_bytes: FULL + 3,
-        total_packets: FULL + 4,
+        total_bytes: Bytes(FULL + 3),
+        total_packets: Packets(FULL + 4),
     };
     let kernel = KernelCounts {
-        rx_packets: 5 * (FULL >> 3),
-        tx_packets: 6 * (FULL >> 3),
-        rx_bytes: 7 * (FULL >> 3),
-        tx_bytes: 5 * (FULL >> 3),
-        dropped: FULL + 5,
-        errors: FULL + 6,
+        rx_packets: Packets(5 * (FULL >> 3)),
+        tx_packets: Packets(6 * (FULL >> 3)),
+        rx_bytes: Bytes(7 * (FULL >> 3)),
+        tx_bytes: Bytes(5 * (FULL >> 3)),
+        dropped: Packets(FULL + 5),
+        errors: Packets(FULL + 6),
     };
     let sample = Sample {
         nic: NicName::new("fifteen_bytes_x").unwrap(),
@@ -140,14 +155,15 @@ fn full() -> Frame {
         interval_ns: 80_000_000_000_123,
         rx: counts,
         tx: counts,
-        drops: FULL + 7,
+        drops: Packets(FULL + 7),
         freezes: 0x1234_5678,
         late: 0x2345_6789,
         inexact: 0x3456_789a,
         flags: 0x0fff_ffff,
         kernel,
     };
-    let mut figures = MixCounts { size_packets: [FULL; SIZE_CLASSES], ..MixCounts::default() };
+    let mut figures =
+        MixCounts { size_packets: [Packets(FULL); SIZE_CLASSES], ..MixCounts::default() };
     figures.figures_mut().zip(FULL..).for_each(|(figure, value)| *figure = value);
     let Sample { nic, start_ns, interval_ns, .. } = sample;
     let mix = Mix { nic, start_ns, interval_ns, rx: figures, tx: figures, kernel };

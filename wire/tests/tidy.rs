@@ -43,7 +43,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "wire",
         "delivery bounds codec message tag coarsen predict frame gap pack token pem certificate private_file \
-         permission causes advice kind id seq time number",
+         permission causes advice kind id amount seq time number",
     ),
 ];
 
@@ -58,7 +58,42 @@ const CRATES: [&str; 6] =
 const CLOCKS_IN: [&str; 2] = ["agent/src/clocks.rs", "collector/src/time.rs"];
 
 /// Names that have types of their own, where they are declared with bare integers otherwise.
-const TYPED: [(&str, &[&str]); 2] = [
+const TYPED: [(&str, &[&str]); 4] = [
+    (
+        "Packets",
+        &[
+            "captured",
+            "dropped",
+            "drops",
+            "drops_before",
+            "drops_total",
+            "inexact_total",
+            "late_total",
+            "offered",
+            "packets",
+            "rx_packets",
+            "seen",
+            "size_packets",
+            "total_packets",
+            "tx_packets",
+        ],
+    ),
+    (
+        "Bytes",
+        &[
+            "billed_bytes",
+            "billed_max_bytes",
+            "opening_bytes",
+            "projected_bytes",
+            "provider_bytes",
+            "quota_bytes",
+            "rx_bytes",
+            "total_bytes",
+            "tx_bytes",
+            "used_bytes",
+            "used_max_bytes",
+        ],
+    ),
     ("NicId (a name: NicName)", &["nic", "nic_id"]),
     (
         "WallNs, BootNs or Seq (a length: another name)",
@@ -343,12 +378,20 @@ fn clocks_are_read_in_one_place_of_each_program() {
     });
 }
 
+/// Where packets and bytes are counted one by one, in plain numbers: their types begin with the tally.
+const COUNTED_IN: [&str; 3] = [
+    "agent/src/account/burst.rs",
+    "agent/src/capture/packet_sums.rs",
+    "agent/src/capture/wire_len.rs",
+];
+
 /// The names, declared with a bare integer, of fields, parameters and variables, with their lines.
 fn bare_integers<'a>(text: &str, names: &[&'a str]) -> Vec<(usize, &'a str)> {
     let (tokens, _) = code::without_tests(text);
     let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
     let is_bare = |kind: &[&str]| {
         let kind = kind.strip_prefix(&["Option", "<"]).unwrap_or(kind);
+        let kind = kind.strip_prefix(&["["]).unwrap_or(kind);
         kind.first().is_some_and(|kind| ["u64", "i64", "i32"].contains(kind))
     };
     let found = words.iter().enumerate().filter_map(|(at, word)| {
@@ -365,8 +408,9 @@ fn bare_integers<'a>(text: &str, names: &[&'a str]) -> Vec<(usize, &'a str)> {
 fn quantities_have_types_of_their_own() {
     let mut bare = Vec::new();
     for source in sources().iter().filter(|source| source.in_src()) {
-        let is_test = source.path.ends_with("tests.rs");
-        if is_test || !PROGRAMS.iter().any(|path| source.path.starts_with(path)) {
+        let exempt =
+            source.path.ends_with("tests.rs") || COUNTED_IN.contains(&source.path.as_str());
+        if exempt || !PROGRAMS.iter().any(|path| source.path.starts_with(path)) {
             continue;
         }
         for (kind, names) in TYPED {

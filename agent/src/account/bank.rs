@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use wire::BootNs;
 use wire::frame::MixCounts;
+use wire::{BootNs, Bytes, Packets};
 
 use super::handover::{Handover, Seal};
 use super::sync::{AtomicU64, Ordering};
@@ -27,17 +27,17 @@ pub enum Direction {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DirectionTally {
     /// Bytes on the wire.
-    pub bytes: u64,
+    pub bytes: Bytes,
     /// Packets on the wire.
-    pub packets: u64,
+    pub packets: Packets,
     /// Packets as the tap saw them.
-    pub captured: u64,
+    pub captured: Packets,
     /// Composition of the traffic.
     pub mix: MixCounts,
     /// Most bytes within any 1 ms.
-    pub peak_1ms_bytes: u64,
+    pub peak_1ms_bytes: Bytes,
     /// Most bytes within any 10 ms.
-    pub peak_10ms_bytes: u64,
+    pub peak_10ms_bytes: Bytes,
 }
 
 /// What was counted.
@@ -48,24 +48,25 @@ pub struct Tally {
     /// Transmitted traffic.
     pub tx: DirectionTally,
     /// Packets counted in another slot than their own.
-    pub late: u64,
+    pub late: Packets,
     /// Packets counted as captured though they are or may be super-packets, and those whose
     /// protocol or TCP flags lie behind the snaplen.
-    pub inexact: u64,
+    pub inexact: Packets,
     /// Packets from before the ring began, which are counted nowhere else.
-    pub early: u64,
+    pub early: Packets,
     /// Packets that the kernel has unwrapped and handed to the NIC again, which were counted when
     /// they came from the wire.
-    pub again: u64,
+    pub again: Packets,
 }
 
 const SUMS: usize = 3 + MixCounts::FIGURES;
 
 impl DirectionTally {
-    /// The figures that add up, in a fixed order.
+    /// The figures that add up, in a fixed order: plain numbers, as the cells hold them.
+    #[inline]
     fn sums_mut(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self { bytes, packets, captured, mix, .. } = self;
-        [bytes, packets, captured].into_iter().chain(mix.figures_mut())
+        [&mut bytes.0, &mut packets.0, &mut captured.0].into_iter().chain(mix.figures_mut())
     }
 
     /// Adds what another ring of the same NIC counted in the same slot. The peaks of two rings may
@@ -108,7 +109,7 @@ impl Default for Cells {
 
 impl Cells {
     fn add(&self, traffic: &mut DirectionTally) {
-        if traffic.captured == 0 {
+        if traffic.captured == Packets(0) {
             return;
         }
         for (cell, figure) in self.sums.iter().zip(traffic.sums_mut()) {
@@ -116,14 +117,14 @@ impl Cells {
                 cell.fetch_add(*figure, Ordering::Relaxed);
             }
         }
-        self.peak_1ms.fetch_max(traffic.peak_1ms_bytes, Ordering::Relaxed);
-        self.peak_10ms.fetch_max(traffic.peak_10ms_bytes, Ordering::Relaxed);
+        self.peak_1ms.fetch_max(traffic.peak_1ms_bytes.get(), Ordering::Relaxed);
+        self.peak_10ms.fetch_max(traffic.peak_10ms_bytes.get(), Ordering::Relaxed);
     }
 
     fn take(&self) -> DirectionTally {
         let mut traffic = DirectionTally {
-            peak_1ms_bytes: self.peak_1ms.swap(0, Ordering::Relaxed),
-            peak_10ms_bytes: self.peak_10ms.swap(0, Ordering::Relaxed),
+            peak_1ms_bytes: Bytes(self.peak_1ms.swap(0, Ordering::Relaxed)),
+            peak_10ms_bytes: Bytes(self.peak_10ms.swap(0, Ordering::Relaxed)),
             ..DirectionTally::default()
         };
         for (cell, figure) in self.sums.iter().zip(traffic.sums_mut()) {
@@ -193,7 +194,7 @@ impl BankWriter {
         cells.tx.add(&mut tally.tx);
         let Slot { late, inexact, early, again, .. } = cells;
         let of_ring = [late, inexact, early, again];
-        let figures = [tally.late, tally.inexact, tally.early, tally.again];
+        let figures = [tally.late, tally.inexact, tally.early, tally.again].map(Packets::get);
         for (cell, figure) in of_ring.into_iter().zip(figures) {
             if figure != 0 {
                 cell.fetch_add(figure, Ordering::Relaxed);
@@ -234,10 +235,10 @@ impl BankTaker {
             Tally {
                 rx: cells.rx.take(),
                 tx: cells.tx.take(),
-                late: cells.late.swap(0, Ordering::Relaxed),
-                inexact: cells.inexact.swap(0, Ordering::Relaxed),
-                early: cells.early.swap(0, Ordering::Relaxed),
-                again: cells.again.swap(0, Ordering::Relaxed),
+                late: Packets(cells.late.swap(0, Ordering::Relaxed)),
+                inexact: Packets(cells.inexact.swap(0, Ordering::Relaxed)),
+                early: Packets(cells.early.swap(0, Ordering::Relaxed)),
+                again: Packets(cells.again.swap(0, Ordering::Relaxed)),
             }
         })
     }
@@ -250,10 +251,20 @@ mod tests {
     use super::*;
 
     fn tally(n: u64) -> Tally {
-        let mut traffic =
-            DirectionTally { peak_1ms_bytes: n, peak_10ms_bytes: n, ..DirectionTally::default() };
+        let mut traffic = DirectionTally {
+            peak_1ms_bytes: Bytes(n),
+            peak_10ms_bytes: Bytes(n),
+            ..DirectionTally::default()
+        };
         traffic.sums_mut().for_each(|figure| *figure = n);
-        Tally { rx: traffic, tx: traffic, late: n, inexact: n, early: n, again: n }
+        Tally {
+            rx: traffic,
+            tx: traffic,
+            late: Packets(n),
+            inexact: Packets(n),
+            early: Packets(n),
+            again: Packets(n),
+        }
     }
 
     #[test]
@@ -269,7 +280,7 @@ mod tests {
         let taken = taker.take(7, seal).unwrap();
         let mut sum = tally(3);
         for traffic in [&mut sum.rx, &mut sum.tx] {
-            (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (2, 2);
+            (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (Bytes(2), Bytes(2));
         }
         assert_eq!(taken, sum);
         let seal = taker.seal(8);
@@ -311,6 +322,9 @@ mod tests {
         for _ in 0..SLOTS {
             take();
         }
-        assert_eq!((sum.rx.bytes, sum.tx.mix.tcp_rst_packets, sum.late), (BLOCKS, BLOCKS, BLOCKS));
+        assert_eq!(
+            (sum.rx.bytes, sum.tx.mix.tcp_rst_packets, sum.late),
+            (Bytes(BLOCKS), Packets(BLOCKS), Packets(BLOCKS))
+        );
     }
 }

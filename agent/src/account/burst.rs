@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use wire::BootNs;
+use wire::{BootNs, Bytes};
 
 /// Length of a step, nanoseconds: a sixteenth of 1 ms.
 pub const STEP_NS: u64 = 62_500;
@@ -78,9 +78,9 @@ pub struct Bursts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Peaks {
     /// Within 1 ms.
-    pub of_1ms: u64,
+    pub of_1ms: Bytes,
     /// Within 10 ms.
-    pub of_10ms: u64,
+    pub of_10ms: Bytes,
 }
 
 impl Bursts {
@@ -108,11 +108,11 @@ impl Bursts {
         self.step_bytes += bytes;
     }
 
-    /// The peaks so far in bytes.
+    /// The peaks so far.
     #[must_use]
     pub fn peaks(&mut self) -> Peaks {
         self.close_step();
-        Peaks { of_1ms: self.of_1ms.peak, of_10ms: self.of_10ms.peak }
+        Peaks { of_1ms: Bytes(self.of_1ms.peak), of_10ms: Bytes(self.of_10ms.peak) }
     }
 
     /// Adds the current step's bytes to the windows.
@@ -228,8 +228,8 @@ mod tests {
                 burst.add(START + offset + n * 1000, 1250);
             }
             let peak = burst.peaks().of_1ms;
-            assert!(peak <= 1_250_000, "never more than passed: {peak}");
-            assert!(peak >= 1_250_000 * 15 / 16, "a step short: {peak} at offset {offset}");
+            assert!(peak <= Bytes(1_250_000), "never more than passed: {peak}");
+            assert!(peak >= Bytes(1_250_000 * 15 / 16), "a step short: {peak} at offset {offset}");
         }
     }
 
@@ -241,8 +241,8 @@ mod tests {
         }
         let peaks = bursts.peaks();
         // A window of 1 ms holds 100 of these packets, 101 where one falls on each end.
-        assert!((10_000..=10_100).contains(&peaks.of_1ms));
-        assert!((100_000..=100_100).contains(&peaks.of_10ms));
+        assert!((10_000..=10_100).contains(&peaks.of_1ms.get()));
+        assert!((100_000..=100_100).contains(&peaks.of_10ms.get()));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         for n in 0..10 {
             burst.add(START + n * 2 * MS, 500);
         }
-        assert_eq!(burst.peaks().of_1ms, 500);
+        assert_eq!(burst.peaks().of_1ms, Bytes(500));
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let mut burst = bursts();
         burst.add(START + 20 * MS, 100);
         burst.add(START, 300);
-        assert_eq!(burst.peaks(), Peaks { of_1ms: 300, of_10ms: 300 });
+        assert_eq!(burst.peaks(), Peaks { of_1ms: Bytes(300), of_10ms: Bytes(300) });
     }
 
     proptest! {
@@ -287,9 +287,9 @@ mod tests {
             }
             let packets: Vec<_> = packets.iter().map(|&(_, time, bytes)| (time, bytes)).collect();
             let Peaks { of_1ms, of_10ms } = bursts.peaks();
-            prop_assert!(most(&packets, MS - STEP_NS) <= of_1ms && of_1ms <= most(&packets, MS));
-            prop_assert!(most(&packets, 10 * MS - STEP_NS) <= of_10ms);
-            prop_assert!(of_10ms <= most(&packets, 10 * MS));
+            prop_assert!(most(&packets, MS - STEP_NS) <= of_1ms.get() && of_1ms <= Bytes(most(&packets, MS)));
+            prop_assert!(most(&packets, 10 * MS - STEP_NS) <= of_10ms.get());
+            prop_assert!(of_10ms <= Bytes(most(&packets, 10 * MS)));
         }
     }
 }

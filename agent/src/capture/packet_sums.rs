@@ -4,6 +4,7 @@
 //! once, and its size class. The rest of a tally is derived when the block is done.
 
 use wire::frame::{MixCounts, SIZE_CLASSES};
+use wire::{Bytes, Packets};
 
 use super::fields::{ethernet, ipv4, ipv6, protocol, tcp};
 use super::packet::{Headers, Network};
@@ -109,6 +110,7 @@ impl PacketSums {
     #[must_use]
     pub fn take(&mut self) -> Tally {
         let Self { sums: [rx, tx], inexact, late, early, again } = std::mem::take(self);
+        let [late, inexact, early, again] = [late, inexact, early, again].map(Packets);
         Tally { rx: rx.traffic(), tx: tx.traffic(), late, inexact, early, again }
     }
 }
@@ -222,7 +224,7 @@ impl Sums {
         sum.bytes += wire.bytes;
     }
 
-    /// Derives the rest from the sums.
+    /// Derives the rest from the sums. From here on, packets and bytes have types of their own.
     fn traffic(&self) -> DirectionTally {
         let network = |network: Network| self.protocols[network as usize].iter().copied();
         let all = |sums: &mut dyn Iterator<Item = Sum>| {
@@ -240,29 +242,29 @@ impl Sums {
             [Transport::Tcp, Transport::Udp, Transport::Icmp, Transport::Other].map(ip);
         let sum = all(&mut self.protocols.iter().flatten().copied());
         let mix = MixCounts {
-            multicast_packets: self.multicast_packets,
-            broadcast_packets: self.broadcast_packets,
-            size_packets: self.size_packets,
-            ipv4_bytes: bytes(Network::Ipv4),
-            ipv6_bytes: bytes(Network::Ipv6),
-            arp_bytes: bytes(Network::Arp),
-            other_bytes: bytes(Network::Other),
-            tcp_packets: tcp.packets,
-            tcp_bytes: tcp.bytes,
-            udp_packets: udp.packets,
-            udp_bytes: udp.bytes,
-            icmp_packets: icmp.packets,
-            icmp_bytes: icmp.bytes,
-            other_transport_packets: other.packets,
-            other_transport_bytes: other.bytes,
-            tcp_syn_packets: self.tcp_syn_packets,
-            tcp_rst_packets: self.tcp_rst_packets,
+            multicast_packets: Packets(self.multicast_packets),
+            broadcast_packets: Packets(self.broadcast_packets),
+            size_packets: self.size_packets.map(Packets),
+            ipv4_bytes: Bytes(bytes(Network::Ipv4)),
+            ipv6_bytes: Bytes(bytes(Network::Ipv6)),
+            arp_bytes: Bytes(bytes(Network::Arp)),
+            other_bytes: Bytes(bytes(Network::Other)),
+            tcp_packets: Packets(tcp.packets),
+            tcp_bytes: Bytes(tcp.bytes),
+            udp_packets: Packets(udp.packets),
+            udp_bytes: Bytes(udp.bytes),
+            icmp_packets: Packets(icmp.packets),
+            icmp_bytes: Bytes(icmp.bytes),
+            other_transport_packets: Packets(other.packets),
+            other_transport_bytes: Bytes(other.bytes),
+            tcp_syn_packets: Packets(self.tcp_syn_packets),
+            tcp_rst_packets: Packets(self.tcp_rst_packets),
         };
         let captured = sum.packets - self.segments;
         DirectionTally {
-            bytes: sum.bytes,
-            packets: sum.packets,
-            captured,
+            bytes: Bytes(sum.bytes),
+            packets: Packets(sum.packets),
+            captured: Packets(captured),
             mix,
             ..DirectionTally::default()
         }
@@ -270,168 +272,4 @@ impl Sums {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::wire_len::VnetHeader;
-    use super::*;
-    use wire::WallNs;
-
-    /// An Ethernet packet with IPv4, this destination and this protocol.
-    fn ipv4(destination: [u8; 6], protocol: u8) -> Vec<u8> {
-        let mut bytes = vec![0; 128];
-        bytes[..6].copy_from_slice(&destination);
-        bytes[12..14].copy_from_slice(&[0x08, 0x00]);
-        bytes[14] = 0x45;
-        bytes[23] = protocol;
-        bytes
-    }
-
-    fn packet(headers: &[u8], len: u32) -> Packet<'_> {
-        Packet {
-            time_ns: WallNs(0),
-            len,
-            headers,
-            vnet: Some(VnetHeader::default()),
-            vlan_stripped: false,
-            network_at: 14,
-            kind: libc::PACKET_HOST,
-            link_type: libc::ARPHRD_ETHER,
-        }
-    }
-
-    const UNICAST: [u8; 6] = [2, 0, 0, 0, 0, 1];
-
-    #[test]
-    fn direction_is_by_packet_type() {
-        let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut counts = PacketSums::default();
-        assert_eq!(counts.add(&packet(&bytes, 100)), (100, Direction::Rx));
-        let sent = Packet { kind: libc::PACKET_OUTGOING, ..packet(&bytes, 60) };
-        assert_eq!(counts.add(&sent), (60, Direction::Tx));
-        let other = Packet { kind: libc::PACKET_OTHERHOST, ..packet(&bytes, 7) };
-        assert_eq!(counts.add(&other), (7, Direction::Rx));
-        let tally = counts.take();
-        assert_eq!((tally.rx.bytes, tally.rx.packets, tally.tx.bytes), (107, 2, 60));
-        assert_eq!((tally.rx.mix.udp_bytes, tally.rx.mix.ipv4_bytes), (107, 107));
-    }
-
-    #[test]
-    fn a_super_packet_is_many_packets_of_the_mix_too() {
-        let mut bytes = ipv4(UNICAST, protocol::TCP);
-        bytes[34 + 12] = 5 << 4;
-        bytes[34 + tcp::FLAGS] = tcp::RST;
-        let vnet = Some(VnetHeader {
-            flags: VnetHeader::NEEDS_CSUM,
-            gso_type: VnetHeader::GSO_TCPV4,
-            gso_size: 1448,
-            csum_start: 34,
-        });
-        let mut counts = PacketSums::default();
-        counts.add(&Packet { vnet, ..packet(&bytes, 54 + 2 * 1448 + 10) });
-        let tally = counts.take();
-        let mix = tally.rx.mix;
-        assert_eq!(mix.size_packets, [0, 1, 0, 0, 0, 2, 0], "one of 64 + 4 bytes, two of 1,506");
-        assert_eq!((mix.tcp_packets, mix.tcp_bytes), (3, 2 * 1448 + 10 + 3 * 54));
-        assert_eq!((mix.tcp_rst_packets, mix.tcp_syn_packets, tally.rx.captured), (1, 0, 1));
-    }
-
-    #[test]
-    fn without_a_virtio_header_what_may_be_a_super_packet_is_said_to_be_inexact() {
-        let bytes = ipv4(UNICAST, protocol::TCP);
-        let mut counts = PacketSums::default();
-        let without = |len| Packet { vnet: None, ..packet(&bytes, len) };
-        counts.add(&without(1514));
-        let tally = counts.take();
-        assert_eq!((tally.rx.packets, tally.inexact), (1, 0));
-        counts.add(&without(60_000));
-        let tally = counts.take();
-        assert_eq!((tally.rx.packets, tally.rx.bytes, tally.inexact), (1, 60_000, 1));
-    }
-
-    #[test]
-    fn what_lies_behind_the_snaplen_is_said_to_be_inexact_and_what_a_packet_lacks_is_not() {
-        let inexact = |bytes: &[u8], len: u32| {
-            let mut counts = PacketSums::default();
-            counts.add(&packet(bytes, len));
-            counts.take().inexact
-        };
-        let mut syn = ipv4(UNICAST, protocol::TCP);
-        syn[34 + tcp::FLAGS] = tcp::SYN;
-        let flags = 34 + tcp::FLAGS + 1;
-        assert_eq!(inexact(&syn[..flags], 60), 0);
-        assert_eq!(inexact(&syn[..flags - 1], 60), 1, "the flags are behind the snaplen");
-        assert_eq!(inexact(&syn[..20], 60), 1, "the protocol is behind the snaplen");
-        assert_eq!(inexact(&syn[..20], 20), 0, "the packet itself is that short");
-        let lldp = [&[0; 12][..], &[0x88, 0xCC], &[0; 20]].concat();
-        assert_eq!(inexact(&lldp, 200), 0, "a protocol without counters");
-    }
-
-    #[test]
-    fn groups_are_told_by_the_destination_address_in_both_directions() {
-        let mut counts = PacketSums::default();
-        let broadcast = ipv4([0xFF; 6], protocol::ICMP);
-        counts.add(&Packet { kind: libc::PACKET_OUTGOING, ..packet(&broadcast, 60) });
-        let multicast = ipv4([1, 0, 0x5E, 0, 0, 1], 2);
-        counts.add(&packet(&multicast, 60));
-        let tally = counts.take();
-        assert_eq!((tally.tx.mix.broadcast_packets, tally.tx.mix.multicast_packets), (1, 0));
-        assert_eq!((tally.rx.mix.broadcast_packets, tally.rx.mix.multicast_packets), (0, 1));
-        assert_eq!((tally.tx.mix.icmp_packets, tally.rx.mix.other_transport_packets), (1, 1));
-    }
-
-    proptest! {
-        /// Nearly plain packets: a byte of the headers, or of the kernel's fields, is changed.
-        #[test]
-        fn the_short_way_counts_what_the_long_way_does(
-            ipv6: bool,
-            protocol in prop_oneof![Just(6u8), Just(17), any::<u8>()],
-            changed in proptest::option::of((0..90usize, any::<u8>())),
-            captured in prop_oneof![9 => Just(90usize), 1 => 0..90usize],
-            len in 42..3000u32,
-            kind in prop_oneof![Just(libc::PACKET_HOST), 0..8u8],
-            gso_type in prop_oneof![5 => Just(0u8), 1 => any::<u8>()],
-            vlan_stripped in proptest::bool::weighted(0.1),
-            link_type in prop_oneof![3 => Just(libc::ARPHRD_ETHER), 1 => Just(libc::ARPHRD_NONE)],
-        ) {
-            let mut bytes = ipv4(UNICAST, protocol);
-            if ipv6 {
-                (bytes[12], bytes[13], bytes[14], bytes[20]) = (0x86, 0xDD, 0x60, protocol);
-            }
-            if let Some((at, byte)) = changed {
-                bytes[at] = byte;
-            }
-            let vnet = VnetHeader { gso_type, gso_size: 1000, ..VnetHeader::default() };
-            let headers = &bytes[..captured];
-            let packet = packet(headers, len);
-            let packet = Packet { vnet: Some(vnet), kind, vlan_stripped, link_type, ..packet };
-            let (mut short, mut long) = (PacketSums::default(), PacketSums::default());
-            if let Some(plain) = Plain::of(&packet) {
-                prop_assert_eq!(short.add_plain(&packet, plain), long.add(&packet));
-                prop_assert_eq!(short.take(), long.take());
-            }
-        }
-    }
-
-    #[test]
-    fn what_most_packets_are_is_counted_the_short_way() {
-        let mut ipv6 = ipv4(UNICAST, 0);
-        (ipv6[12], ipv6[13], ipv6[14], ipv6[20]) = (0x86, 0xDD, 0x60, protocol::TCP);
-        for bytes in [ipv4(UNICAST, protocol::UDP), ipv4(UNICAST, protocol::TCP), ipv6] {
-            assert!(Plain::of(&packet(&bytes, 90)).is_some());
-        }
-        let mut begins = ipv4(UNICAST, protocol::TCP);
-        begins[34 + tcp::FLAGS] = tcp::SYN;
-        assert!(Plain::of(&packet(&begins, 90)).is_none());
-    }
-
-    #[test]
-    fn a_nic_without_link_layer_starts_with_the_ip_header() {
-        let bytes = ipv4(UNICAST, protocol::UDP);
-        let mut counts = PacketSums::default();
-        let tun = Packet { link_type: libc::ARPHRD_NONE, ..packet(&bytes[14..], 86) };
-        counts.add(&tun);
-        let tally = counts.take();
-        assert_eq!((tally.rx.mix.udp_packets, tally.rx.mix.ipv4_bytes), (1, 86));
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek};
 use wire::advice::Advised;
 use wire::frame::KernelCounts;
 use wire::id::NicName;
+use wire::{Bytes, Packets};
 
 use super::link_stats::LinkStats;
 
@@ -87,12 +88,12 @@ fn line(text: &[u8]) -> Option<(NicName, LinkStats)> {
     let [rx_bytes, rx_packets, rx_errors, rx_dropped] = way()?;
     let [tx_bytes, tx_packets, tx_errors, tx_dropped] = way()?;
     let counts = KernelCounts {
-        rx_packets,
-        tx_packets,
-        rx_bytes,
-        tx_bytes,
-        dropped: rx_dropped.saturating_add(tx_dropped),
-        errors: rx_errors.saturating_add(tx_errors),
+        rx_packets: Packets(rx_packets),
+        tx_packets: Packets(tx_packets),
+        rx_bytes: Bytes(rx_bytes),
+        tx_bytes: Bytes(tx_bytes),
+        dropped: Packets(rx_dropped.saturating_add(tx_dropped)),
+        errors: Packets(rx_errors.saturating_add(tx_errors)),
     };
     Some((NicName::of_bytes(name.trim_ascii())?, LinkStats::new(counts)))
 }
@@ -109,12 +110,12 @@ mod tests {
         let text = "  eth0: 57577937   41098    1    2    3     4          5         6 \
                     7000      80    10   20    0     0       0          0";
         let counts = KernelCounts {
-            rx_packets: 41_098,
-            tx_packets: 80,
-            rx_bytes: 57_577_937,
-            tx_bytes: 7000,
-            dropped: 22,
-            errors: 11,
+            rx_packets: Packets(41_098),
+            tx_packets: Packets(80),
+            rx_bytes: Bytes(57_577_937),
+            tx_bytes: Bytes(7000),
+            dropped: Packets(22),
+            errors: Packets(11),
         };
         let eth0 = NicName::new("eth0").unwrap();
         assert_eq!(line(text.as_bytes()), Some((eth0, LinkStats::new(counts))));

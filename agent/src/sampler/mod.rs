@@ -26,6 +26,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use settings::{Failures, InFull, words};
 use tokio::sync::watch;
+use wire::Packets;
 use wire::frame::Sample;
 use wire::id::NicName;
 use wire::message;
@@ -245,7 +246,8 @@ impl Sampler {
         }
         nics.forget(span.bounds.end);
         for CaptureEnd { nic, balance, .. } in &report.ended {
-            let Balance { offered, dropped, seen } = balance;
+            let Balance { offered, dropped, seen } = *balance;
+            let [offered, dropped, seen] = [offered, dropped, seen].map(Packets::get);
             if balance.is_balanced() {
                 tracing::debug!(%nic, offered, dropped, seen, "capture ended");
             } else {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use settings::{Failures, InFull, words};
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::NicName;
-use wire::{BootNs, WallNs};
+use wire::{BootNs, Bytes, Packets, WallNs};
 
 use super::report::{Balance, CaptureEnd};
 use super::rings::Rings;
@@ -22,8 +22,8 @@ use crate::nic::link_stats::LinkStats;
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RunningTotal {
-    bytes: u64,
-    packets: u64,
+    bytes: Bytes,
+    packets: Packets,
 }
 
 /// Totals of every NIC that was ever captured in this session, rx and tx.
@@ -41,7 +41,7 @@ pub(super) struct NicCapture {
     /// Counts of drained rings, by slot.
     left: BTreeMap<u64, Tally>,
     /// Drops and freezes that are in no sample yet.
-    unreported: (u64, u64),
+    unreported: (Packets, u64),
     /// Its rings work without the virtio header.
     without_header: bool,
     /// Boot time at which capture began.
@@ -87,7 +87,7 @@ impl NicCapture {
             begin_ns: rings.iter().map(ReaderHandle::began_ns).min().unwrap_or_default(),
             rings,
             left: BTreeMap::new(),
-            unreported: (0, 0),
+            unreported: (Packets(0), 0),
             end_ns: None,
             last_stats: None,
             balance: Balance::default(),
@@ -179,7 +179,8 @@ impl NicCapture {
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
         let (drops, freezes) = self.account(&tally);
-        let nothing = Tally { early: 0, ..tally } == Tally::default() && drops == 0;
+        let nothing =
+            Tally { early: Packets(0), ..tally } == Tally::default() && drops == Packets(0);
         if start >= end && nothing && ended_ns.is_none() {
             return TakenSlots::default();
         }
@@ -200,8 +201,8 @@ impl NicCapture {
             tx: counts(&tally.tx, tx_total),
             drops,
             freezes: saturate(freezes),
-            late: saturate(tally.late),
-            inexact: saturate(tally.inexact),
+            late: saturate(tally.late.get()),
+            inexact: saturate(tally.inexact.get()),
             flags: verdict.flags()
                 | flag(self.stacked, flags::STACKED)
                 | flag(self.without_header, flags::NO_VNET_HEADER)
@@ -219,7 +220,7 @@ impl NicCapture {
     }
 
     /// Adds a tally and the rings' statistics to the balance. Returns drops and freezes.
-    fn account(&mut self, tally: &Tally) -> (u64, u64) {
+    fn account(&mut self, tally: &Tally) -> (Packets, u64) {
         self.balance.seen += tally.rx.captured + tally.tx.captured + tally.early + tally.again;
         let (drops, freezes) = self.take_statistics();
         let (drops_before, freezes_before) = std::mem::take(&mut self.unreported);
@@ -227,8 +228,8 @@ impl NicCapture {
     }
 
     /// Adds the rings' statistics to the balance. Returns drops and freezes.
-    fn take_statistics(&mut self) -> (u64, u64) {
-        let (mut drops, mut freezes) = (0, 0);
+    fn take_statistics(&mut self) -> (Packets, u64) {
+        let (mut drops, mut freezes) = (Packets(0), 0);
         for reader in self.rings.iter_mut() {
             match reader.take_statistics() {
                 Ok(statistics) => {
@@ -258,7 +259,7 @@ fn counts(traffic: &DirectionTally, total: &mut RunningTotal) -> Counts {
     total.bytes += traffic.bytes;
     total.packets += traffic.packets;
     // The wire's limit of a peak: 2^31 - 1 bytes in 10 ms are 1.7 Tbit/s.
-    let peak = |bytes: u64| saturate(bytes).min(i32::MAX.unsigned_abs());
+    let peak = |bytes: Bytes| saturate(bytes.get()).min(i32::MAX.unsigned_abs());
     Counts {
         bytes: traffic.bytes,
         packets: traffic.packets,
@@ -320,21 +321,27 @@ mod tests {
         let mut mix = MixCollector { interval_ns: 10 * SECOND, ..MixCollector::default() };
         let nic = NicName::new("eth0").unwrap();
         let mut tally = Tally::default();
-        tally.rx.mix.arp_bytes = 60;
+        tally.rx.mix.arp_bytes = Bytes(60);
         let mut add = |start: u64, last| {
             let wall = WallNs(start * SECOND)..WallNs((start + 1) * SECOND);
-            mix.add(&tally, KernelCounts { errors: 1, ..KernelCounts::default() }, &wall, last, nic)
+            mix.add(
+                &tally,
+                KernelCounts { errors: Packets(1), ..KernelCounts::default() },
+                &wall,
+                last,
+                nic,
+            )
         };
         assert!((17..19).all(|second| add(second, false).is_none()));
         let first = add(19, false).unwrap();
         assert_eq!((first.start_ns, first.interval_ns), (WallNs(17 * SECOND), 3 * SECOND));
-        assert_eq!((first.rx.arp_bytes, first.kernel.errors), (180, 3));
+        assert_eq!((first.rx.arp_bytes, first.kernel.errors), (Bytes(180), Packets(3)));
         assert!((20..29).all(|second| add(second, false).is_none()));
-        assert_eq!(add(29, false).unwrap().rx.arp_bytes, 600);
+        assert_eq!(add(29, false).unwrap().rx.arp_bytes, Bytes(600));
         assert_eq!(add(30, true).unwrap().interval_ns, SECOND, "the last one is cut short");
         assert!(add(40, false).is_none());
         let stepped_back = add(3, false).unwrap();
-        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (120, 2 * SECOND));
+        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (Bytes(120), 2 * SECOND));
         assert!(add(5, false).is_none());
         let stepped_on = add(2 * 86_400, false).unwrap();
         assert_eq!((stepped_on.start_ns, stepped_on.interval_ns), (WallNs(5 * SECOND), 2 * SECOND));

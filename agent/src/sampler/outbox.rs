@@ -72,13 +72,13 @@ fn merged(earlier: IntervalReport, later: IntervalReport) -> IntervalReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::WallNs;
+    use wire::{Bytes, WallNs};
 
     fn report(start_ns: u64) -> IntervalReport {
         let nic = NicName::new("eth0").unwrap();
         let mut sample =
             Sample { nic, start_ns: WallNs(start_ns), interval_ns: 10, ..Sample::default() };
-        sample.rx.bytes = 1;
+        sample.rx.bytes = Bytes(1);
         IntervalReport { samples: vec![sample], ..IntervalReport::default() }
     }
 
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(first, report(0));
         outbox.put(report(50));
         let rest = receiver.recv().unwrap().samples[0];
-        assert_eq!((rest.start_ns, rest.interval_ns, rest.rx.bytes), (WallNs(10), 50, 5));
+        assert_eq!((rest.start_ns, rest.interval_ns, rest.rx.bytes), (WallNs(10), 50, Bytes(5)));
         outbox.put(report(60));
         outbox.put(report(70));
         let taker = std::thread::spawn(move || receiver.iter().collect::<Vec<_>>());

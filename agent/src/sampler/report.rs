@@ -1,5 +1,6 @@
 //! The sampler's output.
 
+use wire::Packets;
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 
@@ -31,18 +32,18 @@ pub struct CaptureEnd {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Packets that came to the rings.
-    pub offered: u64,
+    pub offered: Packets,
     /// Packets for which they had no room.
-    pub dropped: u64,
+    pub dropped: Packets,
     /// Packets counted.
-    pub seen: u64,
+    pub seen: Packets,
 }
 
 impl Balance {
     /// True if every packet was counted or is known to be missing. While capture runs, packets
     /// may be in a ring still.
     #[must_use]
-    pub const fn is_balanced(&self) -> bool {
+    pub fn is_balanced(&self) -> bool {
         self.seen + self.dropped == self.offered
     }
 }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use wire::BootNs;
 use wire::frame::{KernelCounts, flags};
+use wire::{BootNs, Packets};
 
 use crate::account::bank::Tally;
 
@@ -15,7 +15,7 @@ pub enum Verdict {
     /// The kernel counts what we count.
     Equal,
     /// The rings dropped this many packets.
-    RingLost(u64),
+    RingLost(Packets),
     /// The kernel counts packets that no tap sees: XDP, hardware offload, bypassed queues, and
     /// packets that GRO merged after they were counted.
     Bypassed,
@@ -46,12 +46,12 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
     /// As the tap saw them.
-    pub captured: u64,
+    pub captured: Packets,
     /// On the wire.
-    pub wire: u64,
+    pub wire: Packets,
     /// By the kernel, least and most, because its counters are read shortly before and after
     /// capture begins and ends.
-    pub kernel: RangeInclusive<u64>,
+    pub kernel: RangeInclusive<Packets>,
 }
 
 impl Verdict {
@@ -68,8 +68,8 @@ impl Verdict {
 
     /// The verdict of a sample's flags; `lost` packets were dropped by the rings so far.
     #[must_use]
-    pub fn of_flags(set: u32, lost: u64) -> Self {
-        if lost > 0 {
+    pub fn of_flags(set: u32, lost: Packets) -> Self {
+        if lost > Packets(0) {
             return Self::RingLost(lost);
         }
         if set & flags::NO_KERNEL_COUNTS != 0 {
@@ -85,8 +85,8 @@ const WORST_FIRST: [Verdict; 3] = [Verdict::Bypassed, Verdict::KernelLess, Verdi
 
 /// The verdict on cumulative totals of rx and tx, and on the packets that the rings lost.
 #[must_use]
-pub fn verdict(directions: &[Compared; 2], lost: u64) -> Verdict {
-    if lost > 0 {
+pub fn verdict(directions: &[Compared; 2], lost: Packets) -> Verdict {
+    if lost > Packets(0) {
         return Verdict::RingLost(lost);
     }
     let all = directions.iter().map(direction);
@@ -116,16 +116,16 @@ const IN_FLIGHT_NS: u64 = 20_000_000;
 #[derive(Debug, Default)]
 pub struct Reconciliation {
     /// Captured and wire packets of rx and tx.
-    counted: [(u64, u64); 2],
+    counted: [(Packets, Packets); 2],
     /// The kernel's counts since before capture began, rx and tx.
-    most: [u64; 2],
+    most: [Packets; 2],
     /// The same at the first reading after capture began.
-    first: Option<[u64; 2]>,
+    first: Option<[Packets; 2]>,
     /// Readings, each with the time at which it was made, that may include packets that reach the
     /// tap later.
-    recent: VecDeque<(BootNs, [u64; 2])>,
+    recent: VecDeque<(BootNs, [Packets; 2])>,
     /// The latest reading whose packets have all reached the tap.
-    complete: Option<[u64; 2]>,
+    complete: Option<[Packets; 2]>,
 }
 
 impl Reconciliation {
@@ -137,14 +137,14 @@ impl Reconciliation {
         added: Option<KernelCounts>,
         end_ns: BootNs,
         now_ns: BootNs,
-        lost: u64,
+        lost: Packets,
     ) -> Verdict {
         for ((captured, wire), traffic) in self.counted.iter_mut().zip([&tally.rx, &tally.tx]) {
             *captured += traffic.captured;
             *wire += traffic.packets;
         }
         let Some(added) = added else {
-            return if lost > 0 { Verdict::RingLost(lost) } else { Verdict::Unknown };
+            return if lost > Packets(0) { Verdict::RingLost(lost) } else { Verdict::Unknown };
         };
         for (most, added) in self.most.iter_mut().zip([added.rx_packets, added.tx_packets]) {
             *most += added;
@@ -171,8 +171,13 @@ mod tests {
     use super::*;
 
     fn of(captured: u64, wire: u64, kernel: RangeInclusive<u64>) -> Verdict {
-        let idle = Compared { captured: 0, wire: 0, kernel: 0..=0 };
-        verdict(&[Compared { captured, wire, kernel }, idle], 0)
+        let kernel = Packets(*kernel.start())..=Packets(*kernel.end());
+        let idle =
+            Compared { captured: Packets(0), wire: Packets(0), kernel: Packets(0)..=Packets(0) };
+        verdict(
+            &[Compared { captured: Packets(captured), wire: Packets(wire), kernel }, idle],
+            Packets(0),
+        )
     }
 
     #[test]
@@ -198,16 +203,17 @@ mod tests {
 
     #[test]
     fn what_the_ring_lost_comes_first() {
-        let idle = Compared { captured: 0, wire: 0, kernel: 5..=5 };
-        let lost = verdict(&[idle.clone(), idle], 7);
-        assert_eq!((lost, lost.to_string()), (Verdict::RingLost(7), "ring lost 7".into()));
+        let idle =
+            Compared { captured: Packets(0), wire: Packets(0), kernel: Packets(5)..=Packets(5) };
+        let lost = verdict(&[idle.clone(), idle], Packets(7));
+        assert_eq!((lost, lost.to_string()), (Verdict::RingLost(Packets(7)), "ring lost 7".into()));
     }
 
     /// A tally with this many received packets, and the kernel's count of them.
     fn rx(captured: u64, wire: u64, kernel: u64) -> (Tally, Option<KernelCounts>) {
         let mut tally = Tally::default();
-        (tally.rx.captured, tally.rx.packets) = (captured, wire);
-        (tally, Some(KernelCounts { rx_packets: kernel, ..KernelCounts::default() }))
+        (tally.rx.captured, tally.rx.packets) = (Packets(captured), Packets(wire));
+        (tally, Some(KernelCounts { rx_packets: Packets(kernel), ..KernelCounts::default() }))
     }
 
     const SECOND: u64 = 1_000_000_000;
@@ -219,7 +225,7 @@ mod tests {
         let add = |&(captured, wire, kernel): &(u64, u64, u64)| {
             end += SECOND;
             let (tally, kernel) = rx(captured, wire, kernel);
-            reconciliation.add(&tally, kernel, BootNs(end), BootNs(end + 20_000_000), 0)
+            reconciliation.add(&tally, kernel, BootNs(end), BootNs(end + 20_000_000), Packets(0))
         };
         intervals.iter().map(add).collect()
     }
@@ -244,23 +250,23 @@ mod tests {
         let mut reconciliation = Reconciliation::default();
         let (tally, _) = rx(5, 5, 0);
         assert_eq!(
-            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), 0),
+            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), Packets(0)),
             Verdict::Unknown
         );
         assert_eq!(
-            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), 2),
-            Verdict::RingLost(2)
+            reconciliation.add(&tally, None, BootNs(SECOND), BootNs(SECOND), Packets(2)),
+            Verdict::RingLost(Packets(2))
         );
     }
 
     #[test]
     fn a_samples_marks_tell_its_verdict() {
         for verdict in [Verdict::Equal, Verdict::Bypassed, Verdict::KernelLess] {
-            assert_eq!(Verdict::of_flags(verdict.flags() | flags::STACKED, 0), verdict);
+            assert_eq!(Verdict::of_flags(verdict.flags() | flags::STACKED, Packets(0)), verdict);
         }
         let both = flags::SUPER_PACKETS | flags::BYPASSED;
-        assert_eq!(Verdict::of_flags(both, 0), Verdict::Bypassed);
-        assert_eq!(Verdict::of_flags(both, 3), Verdict::RingLost(3));
-        assert_eq!(Verdict::of_flags(flags::NO_KERNEL_COUNTS, 0), Verdict::Unknown);
+        assert_eq!(Verdict::of_flags(both, Packets(0)), Verdict::Bypassed);
+        assert_eq!(Verdict::of_flags(both, Packets(3)), Verdict::RingLost(Packets(3)));
+        assert_eq!(Verdict::of_flags(flags::NO_KERNEL_COUNTS, Packets(0)), Verdict::Unknown);
     }
 }

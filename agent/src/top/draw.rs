@@ -9,6 +9,7 @@ use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, rig
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 use wire::id::NicName;
+use wire::{Bytes, Packets};
 
 use super::state::{NicState, State};
 
@@ -82,15 +83,15 @@ fn draw_table(state: &State, frame: &mut Frame<'_>, area: Rect) {
 fn row<'a>(name: &NicName, nic: &NicState, fits: [bool; COLUMNS.len()]) -> Row<'a> {
     let sample = nic.history.back().copied().unwrap_or_default();
     let Sample { rx, tx, interval_ns, .. } = sample;
-    let drops = nic.total.map_or(0, |total| total.drops);
+    let drops = nic.total.map_or(Packets(0), |total| total.drops);
     let marked = if nic.has_lost() { Style::new().fg(Color::Red) } else { Style::new() };
     let cells: [Line<'a>; COLUMNS.len()] = [
         name.to_string().into(),
-        right(bits_per_second(rx.bytes, interval_ns)),
+        right(bits_per_second(rx.bytes.get(), interval_ns)),
         trend(&nic.bytes(|sample| sample.rx.bytes), TREND.into()).fg(RX).into(),
-        right(bits_per_second(tx.bytes, interval_ns)),
+        right(bits_per_second(tx.bytes.get(), interval_ns)),
         trend(&nic.bytes(|sample| sample.tx.bytes), TREND.into()).fg(TX).into(),
-        right(count(rx.packets + tx.packets, interval_ns)),
+        right(count((rx.packets + tx.packets).get(), interval_ns)),
         right(mean_size(rx.bytes + tx.bytes, rx.packets + tx.packets)),
         right(drops.to_string()).style(marked),
     ];
@@ -119,12 +120,12 @@ fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     let peak = |counts: &Counts| bits_per_second(counts.peak_1ms_bytes.into(), MS_NS);
     let mut lines = vec![
         figure("", "rx", "tx").dim(),
-        both("rate", &now, |it| bits_per_second(it.bytes, interval)),
+        both("rate", &now, |it| bits_per_second(it.bytes.get(), interval)),
         both("peak 1 ms", &now, peak),
-        both("packets/s", &now, |it| count(it.packets, interval)),
+        both("packets/s", &now, |it| count(it.packets.get(), interval)),
         both("mean size", &now, mean),
         figure("since the start", "", "").dim(),
-        both("bytes", &total, |it| bytes(it.bytes)),
+        both("bytes", &total, |it| bytes(it.bytes.get())),
         both("packets", &total, |it| it.packets.to_string()),
         both("captured", &total, |it| it.captured.to_string()),
         both("peak 1 ms", &total, peak),
@@ -132,7 +133,7 @@ fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     let Sample { drops, late, inexact, kernel, .. } = total;
     lines.push(figure("kernel", &kernel.rx_packets.to_string(), &kernel.tx_packets.to_string()));
     let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
-    lines.push(if drops > 0 { ledger.red().into() } else { ledger.into() });
+    lines.push(if drops > Packets(0) { ledger.red().into() } else { ledger.into() });
     if let Some(mix) = &nic.mix {
         let mut sum = mix.rx;
         sum.merge(&mix.tx);
@@ -145,8 +146,11 @@ fn both<'a>(what: &str, sample: &Sample, of: impl Fn(&Counts) -> String) -> Line
     figure(what, &of(&sample.rx), &of(&sample.tx))
 }
 
-fn mean_size(bytes: u64, packets: u64) -> String {
-    bytes.checked_div(packets).map_or_else(|| "-".to_owned(), |mean| format!("{mean} B"))
+fn mean_size(bytes: Bytes, packets: Packets) -> String {
+    bytes
+        .get()
+        .checked_div(packets.get())
+        .map_or_else(|| "-".to_owned(), |mean| format!("{mean} B"))
 }
 
 /// Shares of the bytes by protocol, largest first.
@@ -161,12 +165,12 @@ fn protocols(mix: &MixCounts) -> String {
         ("other", mix.other_bytes),
     ];
     shares.sort_by_key(|share| std::cmp::Reverse(share.1));
-    list(&shares.map(|(name, bytes)| (name.to_owned(), bytes)), all)
+    list(&shares.map(|(name, bytes)| (name.to_owned(), bytes.get())), all.get())
 }
 
 /// Shares of the packets by size class, largest first.
 fn sizes(mix: &MixCounts) -> String {
-    let all = mix.size_packets.iter().sum();
+    let all: Packets = mix.size_packets.into_iter().sum();
     let name = |class: usize| match SIZE_CLASS_MAX.get(class) {
         Some(max) => format!("≤{max} B"),
         None => "larger".to_owned(),
@@ -175,10 +179,10 @@ fn sizes(mix: &MixCounts) -> String {
         .size_packets
         .iter()
         .enumerate()
-        .map(|(class, &packets)| (name(class), packets))
+        .map(|(class, packets)| (name(class), packets.get()))
         .collect();
     shares.sort_by_key(|share| std::cmp::Reverse(share.1));
-    list(&shares, all)
+    list(&shares, all.get())
 }
 
 /// The largest three shares of a whole, percent.
@@ -204,14 +208,16 @@ mod tests {
 
     fn state(drops: u64) -> State {
         let nic = NicName::new("eth0").unwrap();
-        let mut sample = Sample { nic, interval_ns: 500_000_000, drops, ..Sample::default() };
-        sample.rx = Counts { bytes: 62_500_000, packets: 50_000, ..Counts::default() };
+        let mut sample =
+            Sample { nic, interval_ns: 500_000_000, drops: Packets(drops), ..Sample::default() };
+        sample.rx =
+            Counts { bytes: Bytes(62_500_000), packets: Packets(50_000), ..Counts::default() };
         sample.rx.peak_1ms_bytes = 1_250_000;
         let mut mix = Mix { nic, ..Mix::default() };
-        mix.rx.ipv4_bytes = 100;
-        mix.rx.tcp_bytes = 90;
-        mix.rx.udp_bytes = 10;
-        mix.rx.size_packets[5] = 4;
+        mix.rx.ipv4_bytes = Bytes(100);
+        mix.rx.tcp_bytes = Bytes(90);
+        mix.rx.udp_bytes = Bytes(10);
+        mix.rx.size_packets[5] = Packets(4);
         let mut state = State::new(Duration::from_millis(500));
         let kind = "physical".to_owned();
         let link = Nic { name: nic, kind, mtu: 1500, up: true, ..Nic::default() };

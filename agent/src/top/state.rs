@@ -7,6 +7,7 @@ use settings::terminal::Input;
 use wire::frame::{Mix, Sample, flags};
 use wire::id::NicName;
 use wire::message::{Inventory, Nic};
+use wire::{Bytes, Packets};
 
 use crate::sampler::IntervalReport;
 
@@ -112,14 +113,14 @@ impl State {
 }
 
 impl NicState {
-    /// Bytes of the samples kept, oldest first.
-    pub(super) fn bytes(&self, direction: impl Fn(&Sample) -> u64) -> Vec<u64> {
-        self.history.iter().map(direction).collect()
+    /// Bytes of the samples kept, oldest first, to be drawn.
+    pub(super) fn bytes(&self, direction: impl Fn(&Sample) -> Bytes) -> Vec<u64> {
+        self.history.iter().map(|sample| direction(sample).get()).collect()
     }
 
     /// True if a packet since the view was opened is in no figure.
     pub(super) fn has_lost(&self) -> bool {
-        self.total.is_some_and(|total| total.drops > 0)
+        self.total.is_some_and(|total| total.drops > Packets(0))
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
     fn sample(nic: &str, bytes: u64) -> Sample {
         let mut sample = Sample { nic: NicName::new(nic).unwrap(), ..Sample::default() };
         sample.interval_ns = 500_000_000;
-        sample.rx.bytes = bytes;
+        sample.rx.bytes = Bytes(bytes);
         sample
     }
 
@@ -149,7 +150,7 @@ mod tests {
         state.input(Input::Pause);
         state.add(&report(&[sample("eth0", 2)]));
         let (_, nic) = state.nics().next().unwrap();
-        assert_eq!((nic.history.len(), nic.total.unwrap().rx.bytes), (1, 3));
+        assert_eq!((nic.history.len(), nic.total.unwrap().rx.bytes), (1, Bytes(3)));
         state.input(Input::Pause);
         state.add(&report(&[sample("eth0", 4)]));
         let (_, nic) = state.nics().next().unwrap();
@@ -194,6 +195,6 @@ mod tests {
         let cut = Sample { flags: flags::PARTIAL, ..sample("eth0", 9) };
         state.add(&report(&[cut]));
         let (_, nic) = state.nics().next().unwrap();
-        assert_eq!((nic.history.len(), nic.total.unwrap().rx.bytes), (0, 9));
+        assert_eq!((nic.history.len(), nic.total.unwrap().rx.bytes), (0, Bytes(9)));
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, never, select};
 use globset::{GlobBuilder, GlobMatcher};
 use settings::Foreign;
+use wire::Packets;
 use wire::id::NicName;
 
 use self::totals::WatchSums;
@@ -144,7 +145,7 @@ fn print(
 ) -> io::Result<()> {
     let mix = |nic: NicName| report.mixes.iter().find(|mix| with_mix && mix.nic == nic);
     for sample in &report.samples {
-        let lost = totals.nics.get(&sample.nic).map_or(0, |total| total.drops);
+        let lost = totals.nics.get(&sample.nic).map_or(Packets(0), |total| total.drops);
         let verdict = Verdict::of_flags(sample.flags, lost);
         match format {
             SampleFormat::Text => text::sample(sample, verdict, out)?,

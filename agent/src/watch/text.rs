@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use settings::Foreign;
 use settings::units::{bits_per_second, bytes, count};
-use wire::WallNs;
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
+use wire::{Bytes, Packets, WallNs};
 
 use super::totals::WatchSums;
 use crate::sampler::verdict::Verdict;
@@ -57,7 +57,7 @@ fn notes(sample: &Sample, verdict: Verdict) -> String {
             notes += &format!("  {text}");
         }
     };
-    note(drops > 0, "LOSS".into());
+    note(drops > Packets(0), "LOSS".into());
     note(late > 0, format!("{late} late"));
     note(inexact > 0, format!("{inexact} inexact"));
     let odd = matches!(verdict, Verdict::Bypassed | Verdict::KernelLess);
@@ -71,7 +71,7 @@ pub(super) fn total(totals: &WatchSums, with_mix: bool, out: &mut impl Write) ->
         let side = |name: &str, counts: &Counts| {
             format!(
                 "{name} {} in {} packets (captured as {}; peak {} in 1 ms, {} in 10 ms)",
-                bytes(counts.bytes),
+                bytes(counts.bytes.get()),
                 counts.packets,
                 counts.captured,
                 bytes(counts.peak_1ms_bytes.into()),
@@ -99,8 +99,8 @@ pub(super) fn total(totals: &WatchSums, with_mix: bool, out: &mut impl Write) ->
 
 /// The figures of a mix that aren't zero.
 fn mix(mix: &MixCounts) -> String {
-    let sized = |name: &str, packets: u64, sum: u64| (name.to_owned(), packets, Some(sum));
-    let plain = |name: &str, packets: u64| (name.to_owned(), packets, None);
+    let sized = |name: &str, packets: Packets, sum: Bytes| (name.to_owned(), packets, Some(sum));
+    let plain = |name: &str, packets: Packets| (name.to_owned(), packets, None);
     let classes = SIZE_CLASS_MAX.iter().map(|max| format!("to {max} B")).chain(["over".into()]);
     let sizes = classes.zip(mix.size_packets).map(|(name, packets)| (name, packets, None));
     let mut parts: Vec<String> = [
@@ -115,9 +115,9 @@ fn mix(mix: &MixCounts) -> String {
     ]
     .into_iter()
     .chain(sizes)
-    .filter(|(_, packets, _)| *packets > 0)
+    .filter(|(_, packets, _)| *packets > Packets(0))
     .map(|(name, packets, sum)| match sum {
-        Some(sum) => format!("{name} {packets} ({})", bytes(sum)),
+        Some(sum) => format!("{name} {packets} ({})", bytes(sum.get())),
         None => format!("{name} {packets}"),
     })
     .collect();
@@ -127,21 +127,21 @@ fn mix(mix: &MixCounts) -> String {
         ("arp", mix.arp_bytes),
         ("other", mix.other_bytes),
     ];
-    let networks = networks.into_iter().filter(|(_, sum)| *sum > 0);
-    parts.extend(networks.map(|(name, sum)| format!("{name} {}", bytes(sum))));
+    let networks = networks.into_iter().filter(|(_, sum)| *sum > Bytes(0));
+    parts.extend(networks.map(|(name, sum)| format!("{name} {}", bytes(sum.get()))));
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
 
 fn direction(counts: &Counts, interval_ns: u64) -> String {
     const MS_NS: u64 = 1_000_000;
-    let size = match counts.bytes.checked_div(counts.packets) {
+    let size = match counts.bytes.get().checked_div(counts.packets.get()) {
         Some(mean) => format!("{mean} B"),
         None => "-".to_owned(),
     };
     format!(
         "{:>11} {:>11} {size:>8} {:>11}",
-        bits_per_second(counts.bytes, interval_ns),
-        count(counts.packets, interval_ns),
+        bits_per_second(counts.bytes.get(), interval_ns),
+        count(counts.packets.get(), interval_ns),
         bits_per_second(u64::from(counts.peak_1ms_bytes), MS_NS)
     )
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use wire::Packets;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts};
 use wire::id::NicName;
 
@@ -21,9 +22,9 @@ pub(super) struct NicSums {
     pub tx: Counts,
     pub rx_mix: MixCounts,
     pub tx_mix: MixCounts,
-    pub drops: u64,
-    pub late: u64,
-    pub inexact: u64,
+    pub drops: Packets,
+    pub late: Packets,
+    pub inexact: Packets,
     pub kernel: KernelCounts,
     /// Marks of any sample.
     pub flags: u32,
@@ -41,8 +42,8 @@ impl WatchSums {
             total.rx.merge(&sample.rx);
             total.tx.merge(&sample.tx);
             total.drops += sample.drops;
-            total.late += u64::from(sample.late);
-            total.inexact += u64::from(sample.inexact);
+            total.late += Packets(sample.late.into());
+            total.inexact += Packets(sample.inexact.into());
             total.kernel.merge(&sample.kernel);
             total.flags |= sample.flags;
             total.measured_ns += sample.interval_ns;

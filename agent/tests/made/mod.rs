@@ -11,10 +11,10 @@ use agent::ship::recorder::{self, RecorderConfig};
 use agent::ship::spool::{Now, Spool, SpoolLimits};
 use crossbeam_channel::unbounded;
 use tokio::sync::{mpsc, watch};
-use wire::WallNs;
 use wire::frame::{Counts, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::Inventory;
+use wire::{Bytes, Packets, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
 pub const SESSION: SessionId = SessionId::new(0xf0_4c);
@@ -60,11 +60,11 @@ impl Made {
         for second in from..=to {
             self.total += bytes;
             let rx = Counts {
-                bytes,
-                packets: 1,
-                captured: 1,
-                total_bytes: self.total,
-                total_packets: second,
+                bytes: Bytes(bytes),
+                packets: Packets(1),
+                captured: Packets(1),
+                total_bytes: Bytes(self.total),
+                total_packets: Packets(second),
                 ..Counts::default()
             };
             let sample = Sample {

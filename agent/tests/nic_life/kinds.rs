@@ -10,6 +10,7 @@ use agent::nic::driver::Drivers;
 use agent::nic::inventory::NicList;
 use agent::sampler::CaptureConfig;
 use wire::frame::flags;
+use wire::{Bytes, Packets};
 
 use crate::support::{ByName, Elsewhere, PACKET_LEN, Watched, config, globs, ready, send};
 use testbed::{in_namespace, sh, wait_until};
@@ -18,7 +19,7 @@ use testbed::{in_namespace, sh, wait_until};
 fn host_total(nics: &ByName) -> u64 {
     let samples = nics.values().flat_map(|sums| &sums.samples);
     let counting = samples.filter(|sample| sample.flags & flags::STACKED == 0);
-    counting.map(|sample| sample.rx.bytes + sample.tx.bytes).sum()
+    counting.map(|sample| (sample.rx.bytes + sample.tx.bytes).get()).sum()
 }
 
 fn including(include: &[&str]) -> CaptureConfig {
@@ -62,7 +63,7 @@ for n in range(300): s.sendto(bytes(100), (\"10.9.1.255\", 9))'");
     let expected = 2 * SENT * PACKET_LEN;
     assert_eq!(host_total(&by_default.finish()), expected);
     let nics = all.finish();
-    assert_eq!(nics["br0"].rx.packets, SENT, "shown, but not in the total");
+    assert_eq!(nics["br0"].rx.packets, Packets(SENT), "shown, but not in the total");
     assert_eq!(host_total(&nics), expected);
 }
 
@@ -79,7 +80,7 @@ fn of_a_pair_with_both_ends_here_one_counts() {
     send(1, 200);
     watched.wait_for_sent("va", 200);
     let nics = watched.finish();
-    assert_eq!((nics["va"].tx.packets, nics["vb"].rx.packets), (200, 200));
+    assert_eq!((nics["va"].tx.packets, nics["vb"].rx.packets), (Packets(200), Packets(200)));
     assert_eq!(host_total(&nics), 200 * PACKET_LEN);
 }
 
@@ -184,8 +185,8 @@ fn the_loopback_has_each_packet_in_both_directions_as_the_kernel_counts_it() {
     }
     watched.wait_for_sent("lo", 250);
     let lo = watched.finish().remove("lo").unwrap();
-    assert_eq!((lo.rx.packets, lo.rx.bytes), (250, 250 * PACKET_LEN));
-    assert_eq!((lo.tx.packets, lo.tx.bytes), (250, 250 * PACKET_LEN));
+    assert_eq!((lo.rx.packets, lo.rx.bytes), (Packets(250), Bytes(250 * PACKET_LEN)));
+    assert_eq!((lo.tx.packets, lo.tx.bytes), (Packets(250), Bytes(250 * PACKET_LEN)));
     assert_eq!(lo.kernel_tx_packets, 250);
 }
 
@@ -238,8 +239,8 @@ sys.stdin.readline()
     watched.wait_for_end("tun0");
     let tun = watched.finish().remove("tun0").unwrap();
     let len = PACKET_LEN - 14;
-    assert_eq!((tun.rx.packets, tun.rx.bytes), (300, 300 * len));
-    assert_eq!((tun.tx.packets, tun.tx.bytes, size), (400, 400 * len, 400 * len));
+    assert_eq!((tun.rx.packets, tun.rx.bytes), (Packets(300), Bytes(300 * len)));
+    assert_eq!((tun.tx.packets, tun.tx.bytes, size), (Packets(400), Bytes(400 * len), 400 * len));
 }
 
 #[test]
@@ -263,12 +264,12 @@ fn an_ifb_carries_copies_and_counts_in_no_total() {
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for n in range(300): s.sendto(bytes(100), (\"10.9.1.1\", 9))'");
-    wait_until("300 packets", || watched.so_far("a").rx.packets >= 300);
+    wait_until("300 packets", || watched.so_far("a").rx.packets >= Packets(300));
     wait_until("300 on their way round", || {
         let ifb = watched.so_far("ifb0");
-        ifb.rx.packets + ifb.tx.packets >= 300
+        ifb.rx.packets + ifb.tx.packets >= Packets(300)
     });
     let nics = watched.finish();
-    assert_eq!(nics["a"].rx.packets, 300);
+    assert_eq!(nics["a"].rx.packets, Packets(300));
     assert_eq!(host_total(&nics), 300 * PACKET_LEN);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::sampler::verdict::Verdict;
 use wire::frame::flags;
+use wire::{Bytes, Packets};
 
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, ready, send, sent_by_ip};
 use testbed::{in_namespace, sh, wait_until};
@@ -28,8 +29,8 @@ fn a_nic_is_captured_as_it_comes_however_long_a_sample_is_and_one_made_anew_is_a
     assert_ne!(first.index, second.index);
     send(1, 500);
     let a = watched.finish().remove("a").unwrap();
-    assert_eq!((a.tx.packets, a.tx.bytes), (1500, 1500 * PACKET_LEN));
-    assert_eq!(a.tx.total_packets, 1500);
+    assert_eq!((a.tx.packets, a.tx.bytes), (Packets(1500), Bytes(1500 * PACKET_LEN)));
+    assert_eq!(a.tx.total_packets, Packets(1500));
     assert_eq!(a.kernel_tx_packets, 1500, "the kernel's counters of both");
     assert_eq!(a.verdicts(), [Verdict::Equal; 2]);
     assert!(a.samples.iter().all(|sample| sample.flags & flags::PARTIAL != 0));
@@ -63,9 +64,9 @@ fn renamed_resized_down_and_up_a_nic_goes_on_and_each_name_has_what_it_carried()
     assert_eq!(watched.nic("b").unwrap().index, renamed.index);
     let mut nics = watched.finish();
     let (a, b) = (nics.remove("a").unwrap(), nics.remove("b").unwrap());
-    assert_eq!((a.tx.packets, a.tx.total_packets), (100, 100));
-    assert_eq!((b.tx.packets, b.tx.total_packets), (37, 37));
-    assert_eq!(b.tx.bytes, 37 * PACKET_LEN);
+    assert_eq!((a.tx.packets, a.tx.total_packets), (Packets(100), Packets(100)));
+    assert_eq!((b.tx.packets, b.tx.total_packets), (Packets(37), Packets(37)));
+    assert_eq!(b.tx.bytes, Bytes(37 * PACKET_LEN));
     assert_eq!((a.ended.len(), b.verdicts()), (0, vec![Verdict::Equal]), "its capture never ended");
     assert_eq!(sent_by_ip("b"), 137);
 }
@@ -95,5 +96,5 @@ fn a_nic_that_was_in_another_namespace_is_captured_again() {
     send(1, 3);
     watched.wait_for_sent("a", 123);
     let a = watched.finish().remove("a").unwrap();
-    assert_eq!((a.tx.total_packets, a.verdicts()), (123, vec![Verdict::Equal; 3]));
+    assert_eq!((a.tx.total_packets, a.verdicts()), (Packets(123), vec![Verdict::Equal; 3]));
 }

@@ -13,7 +13,7 @@ use agent::sampler::verdict::Verdict;
 
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, send, sent_by_ip};
 use testbed::{in_namespace, sh, wait_until};
-use wire::BootNs;
+use wire::{BootNs, Bytes};
 
 #[test]
 fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
@@ -61,7 +61,7 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
     let nics = watched.finish();
     for net in 1..=NICS {
         let sums = &nics[&format!("v{net}")];
-        assert_eq!(sums.tx.bytes, packets(net) * PACKET_LEN);
+        assert_eq!(sums.tx.bytes, Bytes(packets(net) * PACKET_LEN));
         assert_eq!(sums.verdicts(), [Verdict::Equal], "v{net}");
     }
 }
@@ -126,6 +126,6 @@ fn the_rings_of_a_nic_share_its_packets_and_each_counts_once() {
     let sent = u64::from(FLOWS) * EACH;
     watched.wait_for_sent("a", sent);
     let a = watched.finish().remove("a").unwrap();
-    assert_eq!((a.tx.bytes, a.drops), (sent * PACKET_LEN, 0));
+    assert_eq!((a.tx.bytes, a.drops), (Bytes(sent * PACKET_LEN), 0));
     assert_eq!((sent_by_ip("a"), a.verdicts()), (sent, vec![Verdict::Equal]));
 }

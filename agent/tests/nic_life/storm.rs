@@ -8,6 +8,7 @@ use agent::sampler::verdict::Verdict;
 
 use crate::support::{Elsewhere, PACKET_LEN, Watched, config, ready, send, sent_by_ip};
 use testbed::{in_namespace, sh, wait_until};
+use wire::{Bytes, Packets};
 
 /// Random numbers from a seed (SplitMix64, Steele et al. 2014).
 struct Random(u64);
@@ -167,14 +168,14 @@ fn five_hundred_events_under_traffic_leave_no_trace_but_right_totals() {
     watched.wait_for("s0");
     let already = watched.so_far("s0").tx.packets;
     send(1, 300);
-    watched.wait_for_sent("s0", already + 300);
+    watched.wait_for_sent("s0", (already + Packets(300)).get());
     stop.store(true, Ordering::Relaxed);
     let sent = sender.join().unwrap();
     watched.wait_for_sent("steady", sent);
     assert_eq!(sent_by_ip("steady"), sent);
     let nics = watched.finish();
     let steady = &nics["steady"];
-    assert_eq!((steady.tx.bytes, steady.drops), (sent * PACKET_LEN, 0));
+    assert_eq!((steady.tx.bytes, steady.drops), (Bytes(sent * PACKET_LEN), 0));
     let verdicts = nics.values().flat_map(|sums| &sums.ended);
     let odd: Vec<_> = verdicts.filter(|ended| ended.verdict != Verdict::Equal).collect();
     assert!(odd.is_empty(), "{odd:?}");

@@ -12,6 +12,7 @@ use agent::nic::choose::NicFilter;
 use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, CaptureEnd, IntervalReport};
 use globset::GlobMatcher;
+use wire::Packets;
 use wire::frame::{Counts, Sample};
 use wire::message::Nic;
 
@@ -99,8 +100,8 @@ impl Watched {
     /// Waits until this many sent packets of a NIC are counted.
     pub fn wait_for_sent(&self, name: &str, packets: u64) {
         let sent = || self.so_far(name).tx.packets;
-        wait_until(&format!("{packets} packets on {name}"), || sent() >= packets);
-        assert_eq!(sent(), packets, "{name}");
+        wait_until(&format!("{packets} packets on {name}"), || sent() >= Packets(packets));
+        assert_eq!(sent(), Packets(packets), "{name}");
     }
 
     /// Ends capture and returns the totals of every name. Checks that all balances are even.
@@ -116,8 +117,8 @@ fn add(nics: &mut ByName, report: IntervalReport) {
         let sums = nics.entry(sample.nic.to_string()).or_default();
         sums.rx.merge(&sample.rx);
         sums.tx.merge(&sample.tx);
-        sums.drops += sample.drops;
-        sums.kernel_tx_packets += sample.kernel.tx_packets;
+        sums.drops += sample.drops.get();
+        sums.kernel_tx_packets += sample.kernel.tx_packets.get();
         sums.samples.push(sample);
     }
     for ended in report.ended {

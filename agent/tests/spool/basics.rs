@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::ship::spool::{Now, Spool, SpoolError, SpoolLimits};
 use settings::InFull;
+use wire::Bytes;
 use wire::frame::Gap;
 use wire::id::SessionId;
 use wire::message::Committed;
@@ -142,7 +143,7 @@ fn records_past_their_age_become_a_gap_with_exact_counts() {
     spool.maintain(SESSION, BootNs(200 * SECOND)).unwrap();
     let frames = read_all(&mut spool, 200);
     assert_eq!((frames[0].gap, frames[0].last_seq), (Gap::SpoolFull as u8, Seq(99)));
-    assert_eq!(frames[0].samples[0].rx.bytes, (1..=99).sum::<u64>());
+    assert_eq!(frames[0].samples[0].rx.bytes, Bytes((1..=99).sum::<u64>()));
     assert_eq!(frames.len(), 102);
 }
 

@@ -1,6 +1,7 @@
 //! A killed run: sent records keep their bounds, and the next run reports the gap.
 
 use agent::ship::spool::{Now, Spool, SpoolLimits};
+use wire::Bytes;
 use wire::frame::Gap;
 use wire::id::SessionId;
 use wire::message::Committed;
@@ -32,7 +33,7 @@ fn the_next_run_begins_with_a_gap_from_the_last_sample_to_its_first() {
     let gap = frames[0].samples[0];
     assert_eq!(
         (gap.start_ns, gap.interval_ns, gap.rx.bytes),
-        (WallNs(11 * SECOND), 29 * SECOND, 0)
+        (WallNs(11 * SECOND), 29 * SECOND, Bytes(0))
     );
     assert_eq!(spool.sessions(SessionId::new(77 + 1)).unwrap().last().unwrap().last_seq, Seq(2));
     drop(spool);

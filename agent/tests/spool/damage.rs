@@ -5,6 +5,7 @@ use std::path::Path;
 
 use agent::ship::spool::{Now, Spool};
 use proptest::prelude::*;
+use wire::Packets;
 use wire::frame::{Frame, Gap};
 use wire::id::SessionId;
 use wire::message::Committed;
@@ -69,7 +70,7 @@ fn records_that_are_missing_become_a_gap_with_exact_counts() {
     assert_eq!((piece[49].first_seq, piece[49].last_seq), (Seq(50), Seq(149)));
     let frames = read_all(&mut spool, LAST);
     let gap = &frames[49];
-    assert_eq!((gap.gap, gap.samples[0].rx.packets), (Gap::SpoolDamaged as u8, 100));
+    assert_eq!((gap.gap, gap.samples[0].rx.packets), (Gap::SpoolDamaged as u8, Packets(100)));
     assert_eq!(
         (gap.samples[0].start_ns, gap.samples[0].interval_ns),
         (WallNs(50 * SECOND), 100 * SECOND)
@@ -220,7 +221,7 @@ proptest! {
         // Every number's report is true, and sums match the totals.
         let last_sample = |frames: &[Frame]| frames.iter().flat_map(|it| &it.samples).last().copied();
         if let Some(sample) = last_sample(&frames) {
-            prop_assert_eq!(bytes(&frames), sample.rx.total_bytes);
+            prop_assert_eq!(bytes(&frames), sample.rx.total_bytes.get());
         }
         for sound in frames.iter().filter(|frame| frame.gap == 0) {
             prop_assert_eq!(sound, &frame(sound.first_seq.get()));

@@ -3,6 +3,7 @@
 use agent::clocks::BootId;
 use agent::ship::spool::{Forked, Now, Spool};
 use tempfile::TempDir;
+use wire::Bytes;
 use wire::codec;
 use wire::delivery::StoredProgress;
 use wire::frame::{Frame, Gap};
@@ -183,7 +184,7 @@ fn a_session_that_is_over_is_found_to_be_forked_too() {
         let forked = fork(&mut next, told(60, Some(other(60))));
         assert_eq!(forked[0].disputed, made - 20, "{ended}");
         let gap = &new_records(&mut next, made - 20)[0];
-        assert_eq!(gap.samples[0].rx.bytes, (21..=made).sum::<u64>());
+        assert_eq!(gap.samples[0].rx.bytes, Bytes((21..=made).sum::<u64>()));
         // It is delivered before the running session.
         let sessions: Vec<SessionId> =
             next.sessions(SessionId::new(5)).unwrap().iter().map(|it| it.session).collect();

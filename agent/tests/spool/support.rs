@@ -10,6 +10,7 @@ use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
 use wire::{BootNs, Seq, WallNs};
+use wire::{Bytes, Packets};
 
 pub const SESSION: SessionId = SessionId::new(u64::MAX - 5);
 pub const SECOND: u64 = 1_000_000_000;
@@ -41,10 +42,10 @@ pub fn frame(seq: u64) -> Frame {
 /// The same, as a record of any session and number.
 pub fn frame_of(session: SessionId, seq: u64, second: u64) -> Frame {
     let rx = Counts {
-        bytes: second,
-        packets: 1,
-        total_bytes: second * (second + 1) / 2,
-        total_packets: second,
+        bytes: Bytes(second),
+        packets: Packets(1),
+        total_bytes: Bytes(second * (second + 1) / 2),
+        total_packets: Packets(second),
         ..Counts::default()
     };
     let sample = Sample {
@@ -95,5 +96,5 @@ pub fn read_all(spool: &mut Spool, last: u64) -> Vec<Frame> {
 }
 
 pub fn bytes(frames: &[Frame]) -> u64 {
-    frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
+    frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes.get()).sum()
 }

@@ -6,6 +6,7 @@ use agent::ship::spool::{Spool, SpoolLimits};
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::NicName;
 use wire::{BootNs, Seq, WallNs};
+use wire::{Bytes, Packets};
 
 use crate::support::{SESSION, at, decoded, limits, range};
 
@@ -19,10 +20,10 @@ fn interval(n: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
     let bytes = (n * 7919) % 100_000;
     *total += bytes;
     let counts = Counts {
-        bytes,
-        packets: 1,
-        total_bytes: *total,
-        total_packets: n + 1,
+        bytes: Bytes(bytes),
+        packets: Packets(1),
+        total_bytes: Bytes(*total),
+        total_packets: Packets(n + 1),
         ..Counts::default()
     };
     let nics = ["eth0", "eth1"].map(|nic| NicName::new(nic).unwrap());
@@ -77,8 +78,8 @@ fn a_week_offline_fits_its_size_with_exact_totals() {
         gaps += u64::from(frame.gap != 0);
         for sample in &frame.samples {
             let nic = usize::from(sample.nic == NicName::new("eth1").unwrap());
-            sums[nic][0] += sample.rx.bytes;
-            sums[nic][1] += sample.tx.bytes;
+            sums[nic][0] += sample.rx.bytes.get();
+            sums[nic][1] += sample.tx.bytes.get();
         }
     }
     assert_eq!((next, sums), ((last + 1).get(), [[total; 2]; 2]), "every byte is in a record");

@@ -11,6 +11,7 @@ use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport};
+use wire::Packets;
 use wire::frame::{Counts, Mix, Sample};
 
 /// Running capture.
@@ -65,7 +66,11 @@ pub fn start(config: CaptureConfig) -> Watched {
 /// busy may stop the reader of a ring for longer than intervals wait for it: those packets are late.
 pub fn assert_mostly_in_time(sums: &Sums) {
     let captured = sums.rx.captured + sums.tx.captured;
-    assert!(captured > 0 && sums.late * 3 < captured, "{} of {captured} late", sums.late);
+    assert!(
+        captured > Packets(0) && sums.late * 3 < captured.get(),
+        "{} of {captured} late",
+        sums.late
+    );
 }
 
 impl Watched {
@@ -87,7 +92,7 @@ fn add(nics: &mut Nics, report: IntervalReport) {
         let sums = nics.entry(sample.nic.to_string()).or_default();
         sums.rx.merge(&sample.rx);
         sums.tx.merge(&sample.tx);
-        sums.drops += sample.drops;
+        sums.drops += sample.drops.get();
         sums.late += u64::from(sample.late);
         sums.inexact += u64::from(sample.inexact);
         sums.samples.push(sample);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::civil::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use settings::{InFull, Interval, Problem, Size};
+use wire::Bytes;
 
 use super::cycle::CycleSchedule;
 use super::terms::{Basis, BillingRule, ByteUnit, CommitRate, Member, Terms};
@@ -218,7 +219,7 @@ impl AccountSection {
             rule: self.rule,
             basis: self.basis,
             unit: self.unit,
-            quota_bytes: self.quota.map(|quota| quota.0),
+            quota_bytes: self.quota.map(|quota| Bytes(quota.0)),
             commit_bits_per_second: self.commit.map(|commit| commit.0),
         };
         if let Some(percent) = self.warn.iter().find(|it| !(1..=1000).contains(*it)) {

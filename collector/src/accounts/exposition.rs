@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use wire::Bytes;
+
 use super::statement::Statement;
 
 /// A gauge of each account: its name, its help, and its value, if there is one.
@@ -13,27 +15,29 @@ pub const METRICS: [AccountMetric; 13] = [
     (
         "netmon_account_used_bytes",
         "Billed bytes of the running cycle, as far as they were measured.",
-        |it| Some(float(it.used_bytes)),
+        |it| Some(it.used_bytes.as_f64()),
     ),
     (
         "netmon_account_used_max_bytes",
         "The most that may have been used: links were full while nothing was measured. Absent if no bound is known.",
-        |it| it.used_max_bytes.map(float),
+        |it| it.used_max_bytes.map(Bytes::as_f64),
     ),
     (
         "netmon_account_projected_bytes",
         "Billed bytes at the end of the running cycle, as it looks.",
-        |it| it.projected_bytes.map(float),
+        |it| it.projected_bytes.map(Bytes::as_f64),
     ),
     (
         "netmon_account_provider_bytes",
         "What the provider says was used in the running cycle, if it was typed in.",
-        |it| it.provider_bytes.map(float),
+        |it| it.provider_bytes.map(Bytes::as_f64),
     ),
     ("netmon_account_warnings", "Warnings given in the running cycle.", |it| {
         Some(float(it.warnings.len() as u64))
     }),
-    ("netmon_account_quota_bytes", "The volume of a cycle.", |it| it.terms.quota_bytes.map(float)),
+    ("netmon_account_quota_bytes", "The volume of a cycle.", |it| {
+        it.terms.quota_bytes.map(Bytes::as_f64)
+    }),
     (
         "netmon_account_p95_bits_per_second",
         "The 95th percentile of the running cycle so far.",

@@ -1,6 +1,8 @@
 //! The 5-minute intervals of a cycle: what the NICs of an account carried in each of them together, and
 //! the most that they may have carried beside. Pure.
 
+use wire::Bytes;
+
 use super::terms::{Basis, BillingRule};
 use crate::store::{FIVE_MINUTES_NS, Volume, bits_per_second};
 
@@ -27,25 +29,25 @@ pub(super) struct PooledInterval {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Unseen {
     /// Received, bytes.
-    pub rx_bytes: u64,
+    pub rx_bytes: Bytes,
     /// Transmitted, bytes.
-    pub tx_bytes: u64,
+    pub tx_bytes: Bytes,
     /// No bound is known: a NIC without a link speed.
     pub unbounded: bool,
 }
 
 impl Unseen {
     /// The most in each direction.
-    pub const fn each(most: Option<u64>) -> Self {
+    pub const fn each(most: Option<Bytes>) -> Self {
         match most {
             Some(bytes) => Self { rx_bytes: bytes, tx_bytes: bytes, unbounded: false },
-            None => Self { rx_bytes: 0, tx_bytes: 0, unbounded: true },
+            None => Self { rx_bytes: Bytes(0), tx_bytes: Bytes(0), unbounded: true },
         }
     }
 
     /// All that passed was counted.
-    pub const fn is_nothing(self) -> bool {
-        self.rx_bytes == 0 && self.tx_bytes == 0 && !self.unbounded
+    pub fn is_nothing(self) -> bool {
+        self.rx_bytes == Bytes(0) && self.tx_bytes == Bytes(0) && !self.unbounded
     }
 
     /// Both together.
@@ -65,7 +67,7 @@ impl PooledInterval {
     }
 
     /// Everything expected was measured, and its place is known.
-    const fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.missing_ns == 0 && self.unseen.is_nothing() && self.unplaced.is_nothing()
     }
 

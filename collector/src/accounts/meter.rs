@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 use super::cycle::CycleBounds;
 use super::evidence::evidence;
@@ -28,24 +28,30 @@ const SAMPLE_MAX_NS: u64 = 60_000_000_000;
 
 /// Most bytes of a dropped packet on the wire: a super-packet of 64 KiB, cut into segments of 536 bytes
 /// with 120 bytes of headers each.
-const DROPPED_MAX: u64 = 81_920;
+const DROPPED_MAX: Bytes = Bytes(81_920);
 
 /// What an account used in a cycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Metered {
     /// Bytes received, from the MAC header to the end of the payload.
-    pub rx_bytes: u64,
+    #[schema(value_type = u64)]
+    pub rx_bytes: Bytes,
     /// Bytes transmitted, likewise.
-    pub tx_bytes: u64,
+    #[schema(value_type = u64)]
+    pub tx_bytes: Bytes,
     /// Packets received.
-    pub rx_packets: u64,
+    #[schema(value_type = u64)]
+    pub rx_packets: Packets,
     /// Packets transmitted.
-    pub tx_packets: u64,
+    #[schema(value_type = u64)]
+    pub tx_packets: Packets,
     /// Bytes that count by rule and basis: what was measured.
-    pub billed_bytes: u64,
+    #[schema(value_type = u64)]
+    pub billed_bytes: Bytes,
     /// The most that may have passed: links were full while nothing was measured. `null`: no bound is
     /// known.
-    pub billed_max_bytes: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub billed_max_bytes: Option<Bytes>,
     /// 5-minute intervals of the whole cycle.
     pub intervals: u64,
     /// Of these, intervals that are over.
@@ -72,13 +78,17 @@ pub struct NicShare {
     /// Its name.
     pub nic: String,
     /// Bytes received.
-    pub rx_bytes: u64,
+    #[schema(value_type = u64)]
+    pub rx_bytes: Bytes,
     /// Bytes transmitted.
-    pub tx_bytes: u64,
+    #[schema(value_type = u64)]
+    pub tx_bytes: Bytes,
     /// Packets received.
-    pub rx_packets: u64,
+    #[schema(value_type = u64)]
+    pub rx_packets: Packets,
     /// Packets transmitted.
-    pub tx_packets: u64,
+    #[schema(value_type = u64)]
+    pub tx_packets: Packets,
     /// Counts only while it was part of the host's total: a member by its host.
     pub by_host: bool,
     /// Link speed, the bound of what was not measured. `null`: there is none to speak of.
@@ -181,8 +191,8 @@ impl Meter {
         (interval.rx, interval.tx) = (interval.rx.plus(row.rx), interval.tx.plus(row.tx));
         interval.covered_ns = interval.covered_ns.max(row.covered_ns);
         interval.expected = true;
-        if row.drops > 0 {
-            let dropped = row.drops.saturating_mul(DROPPED_MAX);
+        if row.drops > Packets(0) {
+            let dropped = row.drops.of_each(DROPPED_MAX);
             let beside = |counted: Volume| {
                 let room = speed_bits.map(|bits| capacity(bits, FIVE_MINUTES_NS));
                 room.map_or(dropped, |room| dropped.min(room.saturating_sub(counted.bytes)))
@@ -322,9 +332,9 @@ impl Meter {
 }
 
 /// The most bytes that a link carries in one direction.
-fn capacity(speed_bits: u64, time_ns: u64) -> u64 {
+fn capacity(speed_bits: u64, time_ns: u64) -> Bytes {
     let bytes = u128::from(speed_bits) * u128::from(time_ns) / 8_000_000_000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    Bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
 /// The times in which a link was down.

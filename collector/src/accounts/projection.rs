@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use wire::Bytes;
 
 use super::intervals::PooledInterval;
 use super::terms::{Basis, BillingRule};
@@ -17,7 +18,8 @@ const LEAST: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Outlook {
     /// Billed bytes at the end, without the opening balance.
-    pub bytes: u64,
+    #[schema(value_type = u64)]
+    pub bytes: Bytes,
     /// How it is reckoned.
     pub method: OutlookMethod,
 }
@@ -63,13 +65,13 @@ pub(super) fn outlook(
     let last_ns: u64 = last.iter().map(|it| length_ns(it)).sum();
     let expected = intervals.iter().filter(|it| it.expected && it.unplaced.is_nothing());
     let missing_ns: u64 = expected.map(|it| FIVE_MINUTES_NS - length_ns(it)).sum();
-    let more = |bytes: u64| {
-        let more =
-            u128::from(bytes) * u128::from(to_come_ns + missing_ns) / u128::from(last_ns.max(1));
-        u64::try_from(more).unwrap_or(u64::MAX)
+    let more = |bytes: Bytes| {
+        let more = u128::from(bytes.get()) * u128::from(to_come_ns + missing_ns)
+            / u128::from(last_ns.max(1));
+        Bytes(u64::try_from(more).unwrap_or(u64::MAX))
     };
     let at_the_end = |counted: Volume, of: fn(&PooledInterval) -> Volume| {
-        let lately = last.iter().map(|it| basis.of(of(it))).fold(0, u64::saturating_add);
+        let lately = last.iter().map(|it| basis.of(of(it))).fold(Bytes(0), Bytes::saturating_add);
         basis.of(counted).saturating_add(more(lately))
     };
     let bytes = rule.of(at_the_end(rx, |it| it.rx), at_the_end(tx, |it| it.tx));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 use super::config::BilledAccount;
 use super::cycle::{CycleBounds, CycleName};
@@ -65,21 +65,26 @@ pub struct Statement {
     /// Members of which the store knows no NIC.
     pub unknown_members: Vec<String>,
     /// The opening balance, bytes.
-    pub opening_bytes: u64,
+    #[schema(value_type = u64)]
+    pub opening_bytes: Bytes,
     /// Billed bytes, with the opening balance.
-    pub used_bytes: u64,
+    #[schema(value_type = u64)]
+    pub used_bytes: Bytes,
     /// The most that they may be. `null`: no bound is known.
-    pub used_max_bytes: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub used_max_bytes: Option<Bytes>,
     /// What is left of the quota; below 0 over it.
     pub left_bytes: Option<i64>,
     /// How much of the quota is used.
     pub used_percent: Option<f64>,
     /// Billed bytes at the end of a running cycle, as it looks.
-    pub projected_bytes: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub projected_bytes: Option<Bytes>,
     /// How much of the quota that is.
     pub projected_percent: Option<f64>,
     /// What the provider says was used, bytes.
-    pub provider_bytes: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub provider_bytes: Option<Bytes>,
     /// By how much that is more than what was used, in percent.
     pub provider_percent: Option<f64>,
     /// By how much a frozen cycle would be more with what has arrived since. `null`: the sums are
@@ -99,7 +104,8 @@ pub struct EntryView {
     /// `opening` or `provider`.
     pub kind: String,
     /// The figure.
-    pub bytes: u64,
+    #[schema(value_type = u64)]
+    pub bytes: Bytes,
     /// Why.
     pub reason: String,
     /// Who, as far as the system knows.
@@ -163,7 +169,7 @@ impl Statement {
             now if now < to_ns => CycleState::Running,
             _ => CycleState::Closed,
         };
-        let opening = last(entries, cycle, EntryKind::Opening).unwrap_or(0);
+        let opening = last(entries, cycle, EntryKind::Opening).unwrap_or_default();
         let times = [from_ns, to_ns, as_of_ns].map(Time);
         Self::of((name.as_str(), cycle), times, state, kept, opening).with(entries)
     }
@@ -190,10 +196,10 @@ impl Statement {
         [from, to, as_of]: [Time; 3],
         state: CycleState,
         kept: KeptStatement,
-        opening_bytes: u64,
+        opening_bytes: Bytes,
     ) -> Self {
         let KeptStatement { from_told, to_told, terms, metered, unknown_members } = kept;
-        let with_opening = |bytes: u64| bytes.saturating_add(opening_bytes);
+        let with_opening = |bytes: Bytes| bytes.saturating_add(opening_bytes);
         let used_bytes = with_opening(metered.billed_bytes);
         let projected_bytes = metered.outlook.map(|outlook| with_opening(outlook.bytes));
         let quota = terms.quota_bytes;
@@ -232,7 +238,9 @@ impl Statement {
         let used = self.used_bytes;
         Self {
             provider_bytes,
-            provider_percent: provider_bytes.filter(|_| used > 0).map(|bytes| more(bytes, used)),
+            provider_percent: provider_bytes
+                .filter(|_| used > Bytes(0))
+                .map(|bytes| more(bytes, used)),
             entries: of_cycle(entries, self.cycle).map(EntryView::from).collect(),
             ..self
         }
@@ -256,9 +264,11 @@ impl Statement {
             unknown_members: self.unknown_members.clone(),
         };
         // Stores have signed numbers.
-        let most = |bytes: u64| bytes.min(i64::MAX.cast_unsigned());
+        let most = |figure: u64| figure.min(i64::MAX.cast_unsigned());
+        let most_bytes = |bytes: Bytes| Bytes(most(bytes.get()));
         let (frozen_ns, evidence) = frozen.unzip();
-        let counted = [metered.rx_bytes, metered.tx_bytes, metered.rx_packets, metered.tx_packets];
+        let [rx_bytes, tx_bytes] = [metered.rx_bytes, metered.tx_bytes].map(Bytes::get);
+        let [rx_packets, tx_packets] = [metered.rx_packets, metered.tx_packets].map(Packets::get);
         let kept = AccountCycle {
             account: self.account.clone(),
             cycle: self.cycle.to_string(),
@@ -268,11 +278,11 @@ impl Statement {
             frozen_ns,
             rule: terms.rule.name().to_owned(),
             basis: terms.basis.name().to_owned(),
-            counted: counted.map(most),
-            opening_bytes: most(self.opening_bytes),
-            used_bytes: most(self.used_bytes),
-            used_max_bytes: self.used_max_bytes.map(most),
-            quota_bytes: terms.quota_bytes.map(most),
+            counted: [rx_bytes, tx_bytes, rx_packets, tx_packets].map(most),
+            opening_bytes: most_bytes(self.opening_bytes),
+            used_bytes: most_bytes(self.used_bytes),
+            used_max_bytes: self.used_max_bytes.map(most_bytes),
+            quota_bytes: terms.quota_bytes.map(most_bytes),
             missing_ns: most(metered.missing_ns),
             p95_bits_per_second: metered.p95.bits_per_second.map(most),
             commit_bits_per_second: terms.commit_bits_per_second.map(most),
@@ -292,7 +302,7 @@ fn of_cycle(entries: &[KeptEntry], cycle: CycleName) -> impl Iterator<Item = &Ke
 }
 
 /// The last figure of a kind for a cycle.
-fn last(entries: &[KeptEntry], cycle: CycleName, kind: EntryKind) -> Option<u64> {
+fn last(entries: &[KeptEntry], cycle: CycleName, kind: EntryKind) -> Option<Bytes> {
     let of_kind = of_cycle(entries, cycle).filter(|kept| kept.entry.kind == kind);
     of_kind.last().map(|kept| kept.entry.bytes)
 }
@@ -317,20 +327,21 @@ impl From<AccountWarning> for WarningView {
 }
 
 /// One number less another.
-pub(super) fn difference(from: u64, less: u64) -> i64 {
-    let difference = i128::from(from) - i128::from(less);
+pub(super) fn difference(from: Bytes, less: Bytes) -> i64 {
+    let difference = i128::from(from.get()) - i128::from(less.get());
     i64::try_from(difference.clamp(i64::MIN.into(), i64::MAX.into())).unwrap_or_default()
 }
 
 /// A part of a whole in percent, to a hundredth, rounded down: 100 is said when it is reached.
-fn percent(part: u64, whole: u64) -> f64 {
-    let hundredths = u128::from(part) * 10_000 / u128::from(whole.max(1));
+fn percent(part: Bytes, whole: Bytes) -> f64 {
+    let hundredths = u128::from(part.get()) * 10_000 / u128::from(whole.get().max(1));
     f64::from(u32::try_from(hundredths).unwrap_or(u32::MAX)) / 100.0
 }
 
 /// By how much one is more than another, in percent, to a hundredth.
-fn more(one: u64, other: u64) -> f64 {
-    let hundredths = (i128::from(one) - i128::from(other)) * 10_000 / i128::from(other.max(1));
+fn more(one: Bytes, other: Bytes) -> f64 {
+    let [one, other] = [one, other].map(|bytes| i128::from(bytes.get()));
+    let hundredths = (one - other) * 10_000 / other.max(1);
     let most = i128::from(i32::MAX);
     f64::from(i32::try_from(hundredths.clamp(-most, most)).unwrap_or(i32::MAX)) / 100.0
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
+use wire::Bytes;
 use wire::id::{ClientId, NicName};
 
 use crate::store::Volume;
@@ -52,15 +53,15 @@ pub enum ByteUnit {
 }
 
 /// Bytes of a packet's MAC header.
-const MAC_HEADER: u64 = 14;
+const MAC_HEADER: Bytes = Bytes(14);
 
 /// Bytes of a packet's frame check sequence.
-const FCS: u64 = 4;
+const FCS: Bytes = Bytes(4);
 
 impl BillingRule {
     /// What counts of both directions.
     #[must_use]
-    pub fn of(self, rx: u64, tx: u64) -> u64 {
+    pub fn of(self, rx: Bytes, tx: Bytes) -> Bytes {
         match self {
             Self::Tx => tx,
             Self::Rx => rx,
@@ -84,11 +85,11 @@ impl BillingRule {
 impl Basis {
     /// The billed bytes of packets.
     #[must_use]
-    pub fn of(self, Volume { bytes, packets }: Volume) -> u64 {
+    pub fn of(self, Volume { bytes, packets }: Volume) -> Bytes {
         match self {
             Self::L2 => bytes,
-            Self::L2Fcs => bytes.saturating_add(packets.saturating_mul(FCS)),
-            Self::L3 => bytes.saturating_sub(packets.saturating_mul(MAC_HEADER)),
+            Self::L2Fcs => bytes.saturating_add(packets.of_each(FCS)),
+            Self::L3 => bytes.saturating_sub(packets.of_each(MAC_HEADER)),
         }
     }
 
@@ -124,9 +125,9 @@ impl ByteUnit {
 
     /// A volume in this unit, with three decimals, rounded: `1234.568 GB`.
     #[must_use]
-    pub fn told(self, bytes: u64) -> String {
+    pub fn told(self, bytes: Bytes) -> String {
         let unit = u128::from(self.bytes());
-        let thousandths = (u128::from(bytes) * 1000 + unit / 2) / unit;
+        let thousandths = (u128::from(bytes.get()) * 1000 + unit / 2) / unit;
         format!("{}.{:03} {}", thousandths / 1000, thousandths % 1000, self.name())
     }
 }
@@ -253,7 +254,8 @@ pub struct Terms {
     /// The unit of volumes.
     pub unit: ByteUnit,
     /// The volume of a cycle, bytes.
-    pub quota_bytes: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub quota_bytes: Option<Bytes>,
     /// The committed 95th percentile.
     pub commit_bits_per_second: Option<u64>,
 }
@@ -261,30 +263,31 @@ pub struct Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::Packets;
 
     #[test]
     fn rules_take_one_direction_both_or_the_larger() {
         // 700 received, 300 transmitted.
         let found = [BillingRule::Tx, BillingRule::Rx, BillingRule::Sum, BillingRule::Max]
-            .map(|rule| rule.of(700, 300));
-        assert_eq!(found, [300, 700, 1000, 700]);
-        assert_eq!(BillingRule::Max.of(1, 2), 2);
+            .map(|rule| rule.of(Bytes(700), Bytes(300)));
+        assert_eq!(found, [300, 700, 1000, 700].map(Bytes));
+        assert_eq!(BillingRule::Max.of(Bytes(1), Bytes(2)), Bytes(2));
     }
 
     #[test]
     fn bases_differ_by_whole_bytes_for_each_packet() {
         // 10 packets with 1000 bytes: FCS adds 10 x 4 = 40, L3 takes off 10 x 14 = 140.
-        let volume = Volume { bytes: 1000, packets: 10 };
+        let volume = Volume { bytes: Bytes(1000), packets: Packets(10) };
         let found = [Basis::L2, Basis::L2Fcs, Basis::L3].map(|basis| basis.of(volume));
-        assert_eq!(found, [1000, 1040, 860]);
+        assert_eq!(found, [1000, 1040, 860].map(Bytes));
     }
 
     #[test]
     fn units_differ_by_seven_percent() {
         // 2 x 10^12 bytes = 2000 GB; / 2^30 = 1862.645149 GiB.
-        assert_eq!(ByteUnit::Gigabyte.told(2_000_000_000_000), "2000.000 GB");
-        assert_eq!(ByteUnit::Gibibyte.told(2_000_000_000_000), "1862.645 GiB");
-        assert_eq!(ByteUnit::Gigabyte.told(1_234_567_890), "1.235 GB");
+        assert_eq!(ByteUnit::Gigabyte.told(Bytes(2_000_000_000_000)), "2000.000 GB");
+        assert_eq!(ByteUnit::Gibibyte.told(Bytes(2_000_000_000_000)), "1862.645 GiB");
+        assert_eq!(ByteUnit::Gigabyte.told(Bytes(1_234_567_890)), "1.235 GB");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::slice::from_ref;
 
 use jiff::civil::Time;
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 use super::*;
 use crate::store::{CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicHistory, Volume};
@@ -28,7 +28,7 @@ fn month(name: &str) -> CycleBounds {
 }
 
 fn volume(bytes: u64) -> Volume {
-    Volume { bytes, packets: 0 }
+    Volume { bytes: Bytes(bytes), packets: Packets(0) }
 }
 
 /// A row of a whole interval, by its number in the cycle.
@@ -85,7 +85,7 @@ fn months_of_28_to_31_days_have_their_intervals_and_drop_their_own_five_percent(
         let commit = found.commit.unwrap();
         assert_eq!((commit.allowed, commit.exceeded, commit.bursts_left), (dropped, dropped, 0));
         // 75 x (0 + 1 + ... + n - 1) = 75 n (n - 1) / 2.
-        assert_eq!(found.billed_bytes, 75 * intervals * (intervals - 1) / 2, "{name}");
+        assert_eq!(found.billed_bytes, Bytes(75 * intervals * (intervals - 1) / 2), "{name}");
         assert_eq!(found.billed_max_bytes, Some(found.billed_bytes), "{name}: nothing is missing");
     }
 }
@@ -99,7 +99,7 @@ fn months_with_a_change_of_clocks_have_12_intervals_less_or_more() {
         let rows = (0..intervals).map(|n| row(cycle, n, 1000, 0)).collect();
         let found = metered(terms(BillingRule::Rx), cycle, &[history(rows)]);
         assert_eq!((found.intervals, found.measured_intervals), (intervals, intervals), "{name}");
-        assert_eq!((found.billed_bytes, found.missing_ns), (1000 * intervals, 0), "{name}");
+        assert_eq!((found.billed_bytes, found.missing_ns), (Bytes(1000 * intervals), 0), "{name}");
     }
 }
 
@@ -142,7 +142,11 @@ fn the_rule_says_which_direction_is_billed_for_volumes_and_rates() {
         (BillingRule::Max, 3_150_000, 4000),
     ] {
         let found = metered(terms(rule), cycle, from_ref(&nic));
-        assert_eq!((found.billed_bytes, found.p95.bits_per_second), (bytes, Some(p95)), "{rule:?}");
+        assert_eq!(
+            (found.billed_bytes, found.p95.bits_per_second),
+            (Bytes(bytes), Some(p95)),
+            "{rule:?}"
+        );
         let exact = (found.p95.min_bits_per_second, found.p95.max_bits_per_second);
         assert_eq!(exact, (Some(p95), Some(p95)), "{rule:?}: nothing is missing");
     }
@@ -154,7 +158,7 @@ fn the_basis_adds_or_takes_off_bytes_of_each_packet() {
     // L2+FCS: + 6000 x 4 = 624,000, 31,200 x 8 / 300 = 832 bit/s. L3: - 6000 x 14 = 516,000; 25,800 x 8
     // / 300 = 688 bit/s.
     let cycle = bounds(20);
-    let rx = Volume { bytes: 30_000, packets: 300 };
+    let rx = Volume { bytes: Bytes(30_000), packets: Packets(300) };
     let rows = (0..20).map(|n| MeterRow { rx, ..row(cycle, n, 0, 0) }).collect();
     let nic = history(rows);
     for (basis, bytes, p95) in
@@ -164,12 +168,12 @@ fn the_basis_adds_or_takes_off_bytes_of_each_packet() {
         let found = metered(terms, cycle, from_ref(&nic));
         assert_eq!(
             (found.billed_bytes, found.p95.bits_per_second),
-            (bytes, Some(p95)),
+            (Bytes(bytes), Some(p95)),
             "{basis:?}"
         );
         assert_eq!(
             (found.rx_bytes, found.rx_packets),
-            (600_000, 6000),
+            (Bytes(600_000), Packets(6000)),
             "kept as they were counted"
         );
     }
@@ -185,28 +189,28 @@ fn a_missing_day_makes_a_range_from_what_was_counted_to_a_full_link() {
     let nic = history(rows.map(|n| row(cycle, n, 37_500, 0)).collect());
     let found = metered(terms(BillingRule::Rx), cycle, from_ref(&nic));
     assert_eq!((found.missing_ns, found.measured_intervals), (DAY, 8352));
-    assert_eq!(found.billed_bytes, 313_200_000);
-    assert_eq!(found.billed_max_bytes, Some(313_200_000 + 10_800_000_000_000));
+    assert_eq!(found.billed_bytes, Bytes(313_200_000));
+    assert_eq!(found.billed_max_bytes, Some(Bytes(313_200_000 + 10_800_000_000_000)));
     // Of 8640 intervals 432 are dropped, so 288 full ones change nothing; as none, neither: 1000 bit/s.
     let range =
         |p95: Ranked| (p95.min_bits_per_second, p95.bits_per_second, p95.max_bits_per_second);
     assert_eq!(range(found.p95), (Some(1000), Some(1000), Some(1000)));
     // With both directions, a full link carries twice as much.
     let both = metered(terms(BillingRule::Sum), cycle, from_ref(&nic));
-    assert_eq!(both.billed_max_bytes, Some(313_200_000 + 21_600_000_000_000));
+    assert_eq!(both.billed_max_bytes, Some(Bytes(313_200_000 + 21_600_000_000_000)));
     // Without a link speed there is no bound, and no guess.
     let mut meter = Meter::new(terms(BillingRule::Rx), cycle, cycle.to_ns + DAY);
     let veth =
         MeteredNic { client: "web", nic: "veth0", speed_bits: None, by_host: false, history: &nic };
     meter.add(&veth);
     let found = meter.finish();
-    assert_eq!((found.billed_bytes, found.billed_max_bytes), (313_200_000, None));
+    assert_eq!((found.billed_bytes, found.billed_max_bytes), (Bytes(313_200_000), None));
 }
 
 #[test]
 fn a_cycle_before_the_first_sample_is_unknown_and_no_zero() {
     let none = metered(terms(BillingRule::Rx), bounds(12), &[NicHistory::default()]);
-    assert_eq!((none.billed_bytes, none.billed_max_bytes), (0, None));
+    assert_eq!((none.billed_bytes, none.billed_max_bytes), (Bytes(0), None));
     assert_eq!((none.measured_intervals, none.p95.bits_per_second), (0, None));
 }
 
@@ -238,7 +242,7 @@ fn what_can_not_have_been_carried_is_not_missing() {
     // A NIC that was first measured in interval 4, and one that never was.
     let new = NicHistory { measured_before: false, ..history(some(4..12)) };
     let found = metered(terms(BillingRule::Rx), cycle, &[new, NicHistory::default()]);
-    assert_eq!((found.missing_ns, found.measured_intervals, found.billed_bytes), (0, 8, 80));
+    assert_eq!((found.missing_ns, found.measured_intervals, found.billed_bytes), (0, 8, Bytes(80)));
     // Samples that reach over the end of their interval: 300.4 s, then 299.6 s.
     let mut rows = some(0..12);
     (rows[4].covered_ns, rows[5].covered_ns) = (300_400_000_000, 299_600_000_000);
@@ -259,14 +263,17 @@ fn gaps_with_counts_are_counted_and_only_their_place_is_open() {
     };
     let nic = NicHistory { gaps: vec![gap], ..history(rows) };
     let found = metered(terms(BillingRule::Rx), cycle, from_ref(&nic));
-    assert_eq!((found.billed_bytes, found.billed_max_bytes), (304_000, Some(304_000)));
+    assert_eq!(
+        (found.billed_bytes, found.billed_max_bytes),
+        (Bytes(304_000), Some(Bytes(304_000)))
+    );
     assert_eq!((found.missing_ns, found.measured_intervals), (0, 8));
     // One that reaches over the end of the cycle may have passed before or after it.
     let over = CountedGap { start_ns: cycle.to_ns - MINUTES, interval_ns: 2 * MINUTES, ..gap };
     let rows = (0..12).map(|n| row(cycle, n, 1, 0)).collect();
     let nic = NicHistory { gaps: vec![over], ..history(rows) };
     let found = metered(terms(BillingRule::Rx), cycle, &[nic]);
-    assert_eq!((found.billed_bytes, found.billed_max_bytes), (12, Some(4012)));
+    assert_eq!((found.billed_bytes, found.billed_max_bytes), (Bytes(12), Some(Bytes(4012))));
 }
 
 #[test]
@@ -278,8 +285,8 @@ fn dropped_packets_raise_the_upper_bound_by_at_most_what_the_link_carries() {
         let row = MeterRow { drops, ..row(cycle, 0, 1000, 0) };
         metered(terms(BillingRule::Rx), cycle, &[history(vec![row])])
     };
-    assert_eq!(of(2).billed_max_bytes, Some(1000 + 163_840));
-    assert_eq!(of(1_000_000_000).billed_max_bytes, Some(37_500_000_000));
+    assert_eq!(of(Packets(2)).billed_max_bytes, Some(Bytes(1000 + 163_840)));
+    assert_eq!(of(Packets(1_000_000_000)).billed_max_bytes, Some(Bytes(37_500_000_000)));
 }
 
 #[test]
@@ -298,7 +305,7 @@ fn a_host_counts_without_its_stacked_nics_and_a_named_nic_always() {
         };
         meter.add(&nic);
         let found = meter.finish();
-        assert_eq!((found.billed_bytes, found.missing_ns), (bytes, 0));
+        assert_eq!((found.billed_bytes, found.missing_ns), (Bytes(bytes), 0));
     }
 }
 
@@ -337,16 +344,16 @@ fn the_outlook_takes_the_last_week_and_says_so() {
         let as_of = cycle.from_ns + days * DAY + 2 * MINUTES;
         metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows)]).outlook
     };
-    let week = Outlook { bytes: 16_128_000, method: OutlookMethod::MeanOfSevenDays };
+    let week = Outlook { bytes: Bytes(16_128_000), method: OutlookMethod::MeanOfSevenDays };
     assert_eq!(outlook(11, rows(11)), Some(week));
     // 6 days: (4 x 1000 + 2 x 2000) x 288 = 2,304,000, a mean of 8000 / 6 x 288 = 384,000 a day; x 30
     // = 11,520,000.
-    let so_far = Outlook { bytes: 11_520_000, method: OutlookMethod::MeanSoFar };
+    let so_far = Outlook { bytes: Bytes(11_520_000), method: OutlookMethod::MeanSoFar };
     assert_eq!(outlook(6, rows(6)), Some(so_far));
     // A day that was not measured is taken as the others: 4 of 5 days at 1000 are 30 x 288,000.
     let gappy = rows(4).into_iter().map(|row| MeterRow { start_ns: row.start_ns + DAY, ..row });
     let found = outlook(5, gappy.collect()).unwrap();
-    assert_eq!(found.bytes, 30 * 288_000);
+    assert_eq!(found.bytes, Bytes(30 * 288_000));
     // Less than an hour says nothing, and neither does a cycle that is over.
     assert_eq!(outlook(0, vec![row(cycle, 0, 1000, 0)]), None);
     assert_eq!(outlook(30, rows(30)), None);
@@ -360,10 +367,10 @@ fn the_newest_minutes_count_and_are_not_missed_yet() {
     let rows = vec![row(cycle, 0, 10, 0), row(cycle, 1, 20, 0), newest];
     let as_of = cycle.from_ns + 11 * MINUTES;
     let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows.clone())]);
-    assert_eq!((found.billed_bytes, found.missing_ns, found.elapsed_intervals), (60, 0, 1));
+    assert_eq!((found.billed_bytes, found.missing_ns, found.elapsed_intervals), (Bytes(60), 0, 1));
     // 2 minutes after its end, an interval is judged: 4 minutes of it are missing.
     let as_of = cycle.from_ns + 17 * MINUTES;
     let found = metered_as_of(terms(BillingRule::Rx), cycle, as_of.get(), &[history(rows)]);
-    assert_eq!((found.billed_bytes, found.missing_ns), (60, 4 * MINUTES));
-    assert_eq!(found.billed_max_bytes, Some(60 + GBIT / 8 * (4 * MINUTES / SECOND)));
+    assert_eq!((found.billed_bytes, found.missing_ns), (Bytes(60), 4 * MINUTES));
+    assert_eq!(found.billed_max_bytes, Some(Bytes(60 + GBIT / 8 * (4 * MINUTES / SECOND))));
 }

@@ -24,7 +24,7 @@ pub fn due_warnings(account: &BilledAccount, statement: &Statement) -> Vec<DueWa
     let mut due = Vec::new();
     if let Some(quota) = terms.quota_bytes {
         let reached = |percent: &&u16| {
-            u128::from(*used_bytes) * 100 >= u128::from(quota) * u128::from(**percent)
+            u128::from(used_bytes.get()) * 100 >= u128::from(quota.get()) * u128::from(**percent)
         };
         let (used, whole) = (unit.told(*used_bytes), unit.told(quota));
         due.extend(account.warn.iter().filter(reached).map(|percent| DueWarning {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use settings::Foreign;
+use wire::Bytes;
 
 use super::error::AdminError;
 use super::shared::{audited, block_on};
@@ -80,7 +81,7 @@ fn entry(args: &BillArgs, statement: &Statement) -> Option<AccountEntry> {
         account: statement.account.clone(),
         cycle: statement.cycle.to_string(),
         kind,
-        bytes: size.0,
+        bytes: Bytes(size.0),
         reason: args.reason.clone().unwrap_or_default(),
         operator: operator(),
         at_s: now_ns() / 1_000_000_000,
@@ -117,11 +118,11 @@ fn text(it: &Statement) -> String {
     if metered.missing_ns > 0 || it.used_max_bytes != Some(it.used_bytes) {
         line("at most", at_most(it));
     }
-    if it.opening_bytes > 0 {
+    if it.opening_bytes > Bytes(0) {
         line("opening", format!("{}, in it", unit.told(it.opening_bytes)));
     }
     if let Some(left) = it.left_bytes {
-        let told = unit.told(left.unsigned_abs());
+        let told = unit.told(Bytes(left.unsigned_abs()));
         line("left", if left < 0 { format!("none, {told} over") } else { told });
     }
     if let Some((bytes, outlook)) = it.projected_bytes.zip(metered.outlook) {
@@ -146,7 +147,7 @@ fn text(it: &Statement) -> String {
         None | Some(0) => {}
         Some(late) => {
             let (told, sign) =
-                (unit.told(late.unsigned_abs()), if late < 0 { "less" } else { "more" });
+                (unit.told(Bytes(late.unsigned_abs())), if late < 0 { "less" } else { "more" });
             line(
                 "since frozen",
                 format!("{told} {sign} by what arrived or went; not in the figures"),

@@ -371,9 +371,10 @@ fn values(rule: &AlertRule, tapped: &TappedSample) -> [Option<(Option<AlertDirec
         asked.then(|| (Some(direction), value(counts)))
     };
     let both = |value: &dyn Fn(&Counts) -> f64| AlertDirection::ALL.map(|it| of(it, value));
-    let rate = |counts: &Counts| figure(counts.bytes) * 8e9 / figure(sample.interval_ns.max(1));
+    let rate =
+        |counts: &Counts| figure(counts.bytes.get()) * 8e9 / figure(sample.interval_ns.max(1));
     match rule.measure {
-        Measure::Loss if tapped.fresh => [Some((None, figure(sample.drops))), None],
+        Measure::Loss if tapped.fresh => [Some((None, figure(sample.drops.get()))), None],
         Measure::Rate if whole => both(&rate),
         Measure::Peak1ms if tapped.newest => both(&|it| f64::from(it.peak_1ms_bytes) * 8e3),
         Measure::Utilisation if whole && tapped.speed_bits > 0 => {

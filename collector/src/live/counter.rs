@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
 use wire::frame::{Counts, Sample};
 use wire::id::SessionId;
+use wire::{Bytes, Packets, WallNs};
 
 use crate::time::Time;
 
@@ -25,9 +25,11 @@ pub struct Totals {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Total {
     /// Bytes.
-    pub bytes: u64,
+    #[schema(value_type = u64)]
+    pub bytes: Bytes,
     /// Packets.
-    pub packets: u64,
+    #[schema(value_type = u64)]
+    pub packets: Packets,
 }
 
 impl Totals {
@@ -44,10 +46,15 @@ impl Totals {
         Self { rx: counts(&sample.rx), tx: counts(&sample.tx) }
     }
 
-    fn each(&mut self, other: Self, change: fn(u64, u64) -> u64) {
+    fn each(
+        &mut self,
+        other: Self,
+        bytes: fn(Bytes, Bytes) -> Bytes,
+        packets: fn(Packets, Packets) -> Packets,
+    ) {
         for (own, other) in [(&mut self.rx, other.rx), (&mut self.tx, other.tx)] {
-            own.bytes = change(own.bytes, other.bytes);
-            own.packets = change(own.packets, other.packets);
+            own.bytes = bytes(own.bytes, other.bytes);
+            own.packets = packets(own.packets, other.packets);
         }
     }
 }
@@ -63,17 +70,21 @@ impl Total {
 #[serde(default)]
 pub struct Losses {
     /// Dropped because the ring was full; no other figure includes them.
-    pub drops: u64,
+    pub drops: Packets,
     /// Counted in a later interval than their own.
-    pub late: u64,
+    pub late: Packets,
     /// Counted as captured although they are or may be super-packets.
-    pub inexact: u64,
+    pub inexact: Packets,
 }
 
 impl Losses {
     /// The losses of a sample.
     pub fn of(sample: &Sample) -> Self {
-        Self { drops: sample.drops, late: sample.late.into(), inexact: sample.inexact.into() }
+        Self {
+            drops: sample.drops,
+            late: Packets(sample.late.into()),
+            inexact: Packets(sample.inexact.into()),
+        }
     }
 
     /// Adds others.
@@ -101,10 +112,10 @@ impl Counter {
     pub fn observe(&mut self, session: SessionId, totals: Totals) {
         let known = self.sessions.iter().rposition(|(known, _)| *known == session);
         let mut highest = known.map_or_else(Totals::default, |index| self.sessions.remove(index).1);
-        highest.each(totals, u64::max);
+        highest.each(totals, Bytes::max, Packets::max);
         if self.sessions.len() == SESSIONS_MAX {
             let (_, oldest) = self.sessions.remove(0);
-            self.carried.each(oldest, u64::saturating_add);
+            self.carried.each(oldest, Bytes::saturating_add, Packets::saturating_add);
         }
         self.sessions.push((session, highest));
     }
@@ -131,7 +142,7 @@ impl Counter {
     pub fn totals(&self) -> Totals {
         let mut sum = self.carried;
         for (_, totals) in &self.sessions {
-            sum.each(*totals, u64::saturating_add);
+            sum.each(*totals, Bytes::saturating_add, Packets::saturating_add);
         }
         sum
     }
@@ -142,7 +153,10 @@ mod tests {
     use super::*;
 
     const fn received(bytes: u64) -> Totals {
-        Totals { rx: Total { bytes, packets: 0 }, tx: Total { bytes: 0, packets: 0 } }
+        Totals {
+            rx: Total { bytes: Bytes(bytes), packets: Packets(0) },
+            tx: Total { bytes: Bytes(0), packets: Packets(0) },
+        }
     }
 
     #[test]

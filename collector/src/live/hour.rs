@@ -12,9 +12,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 use wire::id::NicName;
+use wire::{Bytes, Packets, WallNs};
 
 use crate::store::Point;
 
@@ -79,7 +79,7 @@ pub(super) struct HourLosses {
     /// The NIC of the newest loss.
     pub nic: NicName,
     /// Of all NICs in the hour.
-    pub packets: u64,
+    pub packets: Packets,
     /// The newest loss.
     pub moment: SampleSpan,
 }
@@ -106,8 +106,8 @@ struct Minute {
     peaks: [(u32, u32, FlowDirection); 2],
     covered_ns: u64,
     /// Received and transmitted.
-    bytes: [u64; 2],
-    drops: u64,
+    bytes: [Bytes; 2],
+    drops: Packets,
 }
 
 /// The last hour of a NIC: minute `n` is at `n % MINUTES`.
@@ -123,7 +123,7 @@ pub(super) struct MinuteRates {
     /// Received and transmitted, bytes per second.
     pub rates: [Option<[u64; 2]>; MINUTES],
     /// Packets dropped.
-    pub drops: [u64; MINUTES],
+    pub drops: [Packets; MINUTES],
 }
 
 /// The last hour of a client.
@@ -167,7 +167,7 @@ impl Minute {
         self.interval_ms = self.interval_ms.max(milliseconds(sample.interval_ns)).max(1);
         let after_ns = sample.start_ns.saturating_since(self.start_ns());
         let begin_ms = milliseconds(after_ns.min(MINUTE_NS - MS_NS));
-        if sample.drops > 0 {
+        if sample.drops > Packets(0) {
             self.drops = self.drops.saturating_add(sample.drops);
             self.lost_ms = self.lost_ms.max(begin_ms);
         }
@@ -253,10 +253,10 @@ impl Extremes {
     }
 
     /// Takes losses of a minute, of which it may have others.
-    fn take_losses(&mut self, nic: NicName, minute: &Minute, drops: u64) {
-        if drops > 0 {
+    fn take_losses(&mut self, nic: NicName, minute: &Minute, drops: Packets) {
+        if drops > Packets(0) {
             let moment = minute.moment(minute.lost_ms);
-            let lost = self.lost.get_or_insert(HourLosses { nic, packets: 0, moment });
+            let lost = self.lost.get_or_insert(HourLosses { nic, packets: Packets(0), moment });
             lost.packets = lost.packets.saturating_add(drops);
             if moment.start_ns > lost.moment.start_ns {
                 (lost.nic, lost.moment) = (nic, moment);
@@ -288,7 +288,7 @@ impl Hour {
         let nic = self.nics.entry(sample.nic).or_insert_with(NicHour::new);
         let restacked = std::mem::replace(&mut nic.stacked, stacked) != stacked;
         let counted = match gap || sample.interval_ns > INTERVAL_MAX_NS {
-            true if sample.drops == 0 => return false,
+            true if sample.drops == Packets(0) => return false,
             true => {
                 Sample { rx: Counts::default(), tx: Counts::default(), interval_ns: 0, ..*sample }
             }
@@ -354,7 +354,7 @@ impl Hour {
     /// What NICs that are not stacked carried in each minute, oldest first. The last one is not over.
     pub fn rates(&self, client_now_ns: WallNs) -> MinuteRates {
         let now = minute_of(client_now_ns);
-        let mut sums = MinuteRates { rates: [None; MINUTES], drops: [0; MINUTES] };
+        let mut sums = MinuteRates { rates: [None; MINUTES], drops: [Packets(0); MINUTES] };
         for nic in self.nics.values() {
             for minute in nic.known(now) {
                 let at = MINUTES - 1 - (now - minute.number) as usize;
@@ -381,8 +381,8 @@ impl Hour {
 }
 
 /// A mean rate, bytes per second.
-fn rate(bytes: u64, covered_ns: u64) -> u64 {
-    let rate = u128::from(bytes) * 1_000_000_000 / u128::from(covered_ns.max(1));
+fn rate(bytes: Bytes, covered_ns: u64) -> u64 {
+    let rate = u128::from(bytes.get()) * 1_000_000_000 / u128::from(covered_ns.max(1));
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 

@@ -1,11 +1,12 @@
 //! How full a link is. Takes samples and times.
 
+use wire::Bytes;
 use wire::WallNs;
 use wire::frame::Counts;
 
 /// Bytes that each packet takes on an Ethernet beside those that are counted: FCS 4, preamble and start
 /// delimiter 8, inter-packet gap 12 (IEEE 802.3).
-const OVERHEAD: u64 = 24;
+const OVERHEAD: Bytes = Bytes(24);
 
 /// Samples are put together up to this length, nanoseconds: single short ones say little.
 const SPAN_NS: u64 = 1_000_000_000;
@@ -20,8 +21,8 @@ const LASTS_NS: u64 = 5_000_000_000;
 /// Share of a link's speed that one direction takes, with the overhead on the wire: 1 is full.
 #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
 pub(super) fn share(counts: &Counts, interval_ns: u64, speed_bits: u64) -> f64 {
-    let bytes = counts.bytes.saturating_add(counts.packets.saturating_mul(OVERHEAD));
-    bytes as f64 * 8e9 / interval_ns.max(1) as f64 / speed_bits.max(1) as f64
+    let bytes = counts.bytes.saturating_add(counts.packets.of_each(OVERHEAD));
+    bytes.as_f64() * 8e9 / interval_ns.max(1) as f64 / speed_bits.max(1) as f64
 }
 
 /// Since when a link is full.
@@ -68,6 +69,7 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{Bytes, Packets};
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -85,7 +87,11 @@ mod tests {
     #[test]
     fn small_packets_fill_a_link_with_fewer_bytes() {
         // 14.88 million packets of 60 bytes (64 with FCS) per second are all that 10 Gbit/s carry.
-        let counts = Counts { bytes: 14_880_952 * 60, packets: 14_880_952, ..Counts::default() };
+        let counts = Counts {
+            bytes: Bytes(14_880_952 * 60),
+            packets: Packets(14_880_952),
+            ..Counts::default()
+        };
         assert!((share(&counts, SECOND, 10_000_000_000) - 1.0).abs() < 1e-6);
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
+use wire::{Packets, WallNs};
 
 use super::hour::{MINUTE_NS, MINUTES, MinuteRates};
 use crate::time::Time;
@@ -45,8 +45,8 @@ impl MinutesView {
     /// `None` if nothing was measured.
     pub(super) fn new(client: String, sums: &MinuteRates) -> Option<Self> {
         let of = |index: usize| sums.rates.iter().map(move |rates| rates.map(|rates| rates[index]));
-        let lost = (0..).zip(sums.drops).filter(|(_, packets)| *packets > 0);
-        let lost: Vec<_> = lost.map(|(index, packets)| [index, packets]).collect();
+        let lost = (0..).zip(sums.drops).filter(|(_, packets)| *packets > Packets(0));
+        let lost: Vec<_> = lost.map(|(index, packets)| [index, packets.get()]).collect();
         let nothing = lost.is_empty() && sums.rates.iter().all(Option::is_none);
         (!nothing).then(|| Self { client, rx: of(0).collect(), tx: of(1).collect(), lost })
     }

@@ -6,7 +6,7 @@ use wire::frame::{Counts, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::Nic;
 use wire::tag::TagSet;
-use wire::{Seq, WallNs};
+use wire::{Bytes, Packets, Seq, WallNs};
 
 use super::counter::{Counter, Losses};
 use super::seen::Seen;
@@ -90,7 +90,7 @@ pub(super) struct SavedSample {
     interval_ns: u64,
     rx: SavedCounts,
     tx: SavedCounts,
-    drops: u64,
+    drops: Packets,
     late: u32,
     inexact: u32,
     flags: u32,
@@ -98,7 +98,7 @@ pub(super) struct SavedSample {
 
 /// One direction: bytes, packets, and bytes of the highest 1 ms peak.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct SavedCounts(u64, u64, u32);
+struct SavedCounts(Bytes, Packets, u32);
 
 impl SavedFacts {
     pub fn new(nic: &Nic, listed: bool) -> Self {

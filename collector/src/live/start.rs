@@ -29,11 +29,13 @@ mod tests {
     use wire::id::SessionId;
 
     use super::*;
+    use wire::Bytes;
 
     const SECOND: i64 = 1_000_000_000;
 
     fn sample(bytes: u64, total_bytes: u64) -> Sample {
-        let rx = Counts { bytes, total_bytes, ..Counts::default() };
+        let rx =
+            Counts { bytes: Bytes(bytes), total_bytes: Bytes(total_bytes), ..Counts::default() };
         Sample { start_ns: WallNs(5000), rx, ..Sample::default() }
     }
 

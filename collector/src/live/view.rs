@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 use wire::message::Host;
 use wire::tag::TagSet;
+use wire::{Bytes, Packets, WallNs};
 
 use super::counter::Totals;
 use super::hour::FlowDirection;
@@ -119,12 +119,15 @@ pub struct SummaryView {
     /// Transmitted.
     pub tx: SumView,
     /// Packets dropped because a ring was full, a total that only grows.
-    pub drops_total: u64,
+    #[schema(value_type = u64)]
+    pub drops_total: Packets,
     /// Packets counted in a later interval than their own, a total that only grows.
-    pub late_total: u64,
+    #[schema(value_type = u64)]
+    pub late_total: Packets,
     /// Packets counted as captured though they are or may be super-packets, a total that only
     /// grows.
-    pub inexact_total: u64,
+    #[schema(value_type = u64)]
+    pub inexact_total: Packets,
 }
 
 /// How full the fullest link of a client is, of those that are not stacked: a full one, if there is any.
@@ -176,7 +179,8 @@ pub struct PeakView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LostView {
     /// Packets, of all NICs.
-    pub packets: u64,
+    #[schema(value_type = u64)]
+    pub packets: Packets,
     /// The NIC of the newest loss.
     pub nic: String,
     /// Start of the interval of the newest loss.
@@ -227,7 +231,8 @@ pub struct PointView {
     /// Transmitted.
     pub tx: CountsView,
     /// Packets dropped because the ring was full, both directions; no other figure includes them.
-    pub drops: u64,
+    #[schema(value_type = u64)]
+    pub drops: Packets,
     /// What else is to be known.
     pub flags: Vec<Cow<'static, str>>,
 }
@@ -236,11 +241,14 @@ pub struct PointView {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CountsView {
     /// Bytes.
-    pub bytes: u64,
+    #[schema(value_type = u64)]
+    pub bytes: Bytes,
     /// Packets.
-    pub packets: u64,
+    #[schema(value_type = u64)]
+    pub packets: Packets,
     /// Packets as the tap saw them: under offload fewer than on the wire.
-    pub captured: u64,
+    #[schema(value_type = u64)]
+    pub captured: Packets,
     /// Most bytes within any 1 ms.
     pub peak_1ms_bytes: u32,
     /// Most bytes within any 10 ms.
@@ -327,12 +335,15 @@ pub struct NicView {
     #[serde(skip)]
     pub counted_since: Option<Time>,
     /// Packets dropped because the ring was full, a total that only grows.
-    pub drops_total: u64,
+    #[schema(value_type = u64)]
+    pub drops_total: Packets,
     /// Packets counted in a later interval than their own, a total that only grows.
-    pub late_total: u64,
+    #[schema(value_type = u64)]
+    pub late_total: Packets,
     /// Packets counted as captured though they are or may be super-packets, a total that only
     /// grows.
-    pub inexact_total: u64,
+    #[schema(value_type = u64)]
+    pub inexact_total: Packets,
     /// What it carried last.
     pub sample: Option<SampleView>,
 }
@@ -351,7 +362,8 @@ pub struct SampleView {
     /// Transmitted.
     pub tx: RateView,
     /// Packets dropped because the ring was full, in this interval.
-    pub drops: u64,
+    #[schema(value_type = u64)]
+    pub drops: Packets,
     /// Packets counted here that belong to an earlier interval.
     pub late: u32,
     /// Packets counted as captured though they are or may be super-packets.
@@ -394,12 +406,12 @@ impl SampleView {
 impl RateView {
     #[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     fn new(counts: &Counts, interval_ns: u64) -> Self {
-        let (bytes, packets) = (counts.bytes as f64, counts.packets as f64);
+        let (bytes, packets) = (counts.bytes.as_f64(), counts.packets.as_f64());
         let seconds = interval_ns.max(1) as f64 / 1e9;
         Self {
             bytes_per_second: bytes / seconds,
             packets_per_second: packets / seconds,
-            mean_packet_bytes: (counts.packets > 0).then(|| bytes / packets),
+            mean_packet_bytes: (counts.packets > Packets(0)).then(|| bytes / packets),
             peak_1ms_bytes: counts.peak_1ms_bytes,
             peak_1ms_bytes_per_second: u64::from(counts.peak_1ms_bytes) * 1000,
         }

@@ -139,7 +139,7 @@ pub const NIC_BYTES: ClientMetric = ClientMetric {
     kind: MetricKind::Counter,
     unit: "By",
     help: "Bytes on the wire, without FCS, preamble and inter-packet gap.",
-    figure: Figure::Directions(|_, nic| Some([nic.total.rx.bytes, nic.total.tx.bytes])),
+    figure: Figure::Directions(|_, nic| Some([nic.total.rx.bytes.get(), nic.total.tx.bytes.get()])),
 };
 
 /// Packets by NIC and direction.
@@ -148,7 +148,9 @@ pub const NIC_PACKETS: ClientMetric = ClientMetric {
     kind: MetricKind::Counter,
     unit: "{packet}",
     help: "Packets on the wire.",
-    figure: Figure::Directions(|_, nic| Some([nic.total.rx.packets, nic.total.tx.packets])),
+    figure: Figure::Directions(|_, nic| {
+        Some([nic.total.rx.packets.get(), nic.total.tx.packets.get()])
+    }),
 };
 
 /// Every metric of clients and NICs.
@@ -221,20 +223,20 @@ pub const CLIENT_METRICS: [ClientMetric; 12] = [
         kind: MetricKind::Counter,
         unit: "{packet}",
         help: "Packets dropped because the ring was full, both directions; in no other figure.",
-        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.drops_total))),
+        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.drops_total.get()))),
     },
     ClientMetric {
         name: "netmon_nic_late_packets_total",
         kind: MetricKind::Counter,
         unit: "{packet}",
         help: "Packets counted in a later interval than their own, both directions.",
-        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.late_total))),
+        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.late_total.get()))),
     },
     ClientMetric {
         name: "netmon_nic_inexact_packets_total",
         kind: MetricKind::Counter,
         unit: "{packet}",
         help: "Packets counted as captured though they may be several on the wire, both directions.",
-        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.inexact_total))),
+        figure: Figure::Nic(|nic| Some(MetricValue::Whole(nic.inexact_total.get()))),
     },
 ];

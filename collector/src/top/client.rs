@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 use crate::live::{ClientView, HourView, NicPoint, NicView, RateView, SumView, SummaryView};
 use crate::time::Time;
@@ -141,7 +141,7 @@ pub(super) struct TopClient {
     summary: SummaryView,
     history: History,
     /// Packets lost before the view was opened.
-    drops_before: u64,
+    drops_before: Packets,
 }
 
 impl TopClient {
@@ -185,7 +185,7 @@ impl TopClient {
     }
 
     /// Packets lost since the view was opened.
-    pub(super) const fn lost(&self) -> u64 {
+    pub(super) const fn lost(&self) -> Packets {
         self.summary.drops_total.saturating_sub(self.drops_before)
     }
 
@@ -257,7 +257,7 @@ pub(super) struct Opened {
 struct Nic {
     history: History,
     newest: Time,
-    drops_before: u64,
+    drops_before: Packets,
 }
 
 /// A NIC for display.
@@ -268,7 +268,7 @@ pub(super) struct NicRow<'a> {
     /// Its last rates.
     pub(super) history: &'a History,
     /// Packets lost since it is shown.
-    pub(super) lost: u64,
+    pub(super) lost: Packets,
     /// Its state.
     pub(super) condition: Condition,
 }
@@ -346,6 +346,6 @@ impl NicRow<'_> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
-fn per_second(bytes: u64, interval_ns: u64) -> f64 {
-    bytes as f64 * 1e9 / interval_ns.max(1) as f64
+fn per_second(bytes: Bytes, interval_ns: u64) -> f64 {
+    bytes.as_f64() * 1e9 / interval_ns.max(1) as f64
 }

@@ -10,7 +10,7 @@ use ratatui::widgets::{Paragraph, Row, Table, TableState, Wrap};
 use settings::Names;
 use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
 use settings::units::{bit_rate, bytes, rate, span};
-use wire::WallNs;
+use wire::{Packets, WallNs};
 
 use super::client::{Condition, Flow, History, NicRow, Opened, TopClient, Traffic};
 use super::columns::{Column, TREND, columns};
@@ -103,8 +103,8 @@ struct Shown<'a> {
     name: String,
     traffic: Traffic,
     history: &'a History,
-    drops: u64,
-    lost: u64,
+    drops: Packets,
+    lost: Packets,
     condition: Condition,
     /// The fullest link; `None` where none has a speed, and for NICs.
     utilisation: Option<UtilisationView>,
@@ -184,7 +184,7 @@ fn cell<'a>(shown: &Shown<'_>, column: Column) -> Line<'a> {
             Some(lost) => right(lost.packets.to_string().red()),
             None => right(""),
         },
-        Column::Drops if shown.lost > 0 => right(shown.drops.to_string().red()),
+        Column::Drops if shown.lost > Packets(0) => right(shown.drops.to_string().red()),
         Column::Drops => right(shown.drops.to_string()),
         Column::State => match condition(shown.condition) {
             _ if shown.condition == Condition::Live && shown.full.is_some() => {
@@ -340,9 +340,9 @@ fn client_figures<'a>(client: &TopClient, now_ns: WallNs) -> Vec<Line<'a>> {
 }
 
 /// Losses and misplaced packets; `lost` counts since the view opened.
-fn ledger<'a>(lost: u64, drops: u64, late: u64, inexact: u64) -> Line<'a> {
+fn ledger<'a>(lost: Packets, drops: Packets, late: Packets, inexact: Packets) -> Line<'a> {
     let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
-    if lost > 0 { ledger.red().into() } else { ledger.into() }
+    if lost > Packets(0) { ledger.red().into() } else { ledger.into() }
 }
 
 fn nic_figures<'a>(nic: &NicRow<'_>) -> Vec<Line<'a>> {
@@ -351,7 +351,7 @@ fn nic_figures<'a>(nic: &NicRow<'_>) -> Vec<Line<'a>> {
     let mut lines = rates(&nic.traffic());
     lines.extend([
         figure("in all", "", "").dim(),
-        figure("bytes", &bytes(rx.bytes), &bytes(tx.bytes)),
+        figure("bytes", &bytes(rx.bytes.get()), &bytes(tx.bytes.get())),
         figure("packets", &rx.packets.to_string(), &tx.packets.to_string()),
     ]);
     lines.push(ledger(nic.lost, view.drops_total, view.late_total, view.inexact_total));

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use wire::Packets;
 use wire::WallNs;
 
 use super::client::TopClient;
@@ -99,6 +100,6 @@ fn peak_of_hour(client: &TopClient) -> Option<u64> {
 }
 
 /// Packets lost in the last hour.
-fn lost_in_hour(client: &TopClient) -> Option<u64> {
+fn lost_in_hour(client: &TopClient) -> Option<Packets> {
     client.hour().lost.map(|lost| lost.packets)
 }

@@ -7,7 +7,7 @@ use settings::terminal::Event;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
-use wire::{Seq, WallNs};
+use wire::{Bytes, Packets, Seq, WallNs};
 
 use super::draw::draw;
 use super::state::{CollectorLink, State, StreamItem, Subscription};
@@ -46,9 +46,11 @@ impl Table {
     fn carry(&mut self, client: &str, bytes: u64, drops: u64, now_ns: u64) -> Sample {
         self.seq += 1;
         let nic = NicName::new("eth0").unwrap();
-        let mut sample = Sample { nic, interval_ns: SECOND / 2, drops, ..Sample::default() };
+        let mut sample =
+            Sample { nic, interval_ns: SECOND / 2, drops: Packets(drops), ..Sample::default() };
         sample.start_ns = WallNs(now_ns - SECOND / 2);
-        sample.rx = Counts { bytes, packets: bytes / 1000, ..Counts::default() };
+        sample.rx =
+            Counts { bytes: Bytes(bytes), packets: Packets(bytes / 1000), ..Counts::default() };
         let samples = vec![sample];
         let (first_seq, last_seq) = (self.seq, self.seq);
         let frame = Frame {
@@ -261,10 +263,10 @@ fn clocks_of_collector_and_viewer_may_differ() {
 #[test]
 fn a_loss_is_red_if_it_is_new() {
     let (mut table, mut state) = three();
-    assert_eq!(state.client("a-1").unwrap().lost(), 0);
+    assert_eq!(state.client("a-1").unwrap().lost(), Packets(0));
     table.carry("a-1", 1_000_000, 4, NOW + SECOND / 2);
     table.tell(&mut state, NOW + SECOND / 2);
-    assert_eq!(state.client("a-1").unwrap().lost(), 4);
+    assert_eq!(state.client("a-1").unwrap().lost(), Packets(4));
     press(&mut state, "j");
     assert!(screen(&state, 120, 30).contains("ring drops 7, late 0, inexact 0"));
 }

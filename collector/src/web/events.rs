@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
+use wire::{Bytes, Packets};
 
 use super::access::Asker;
 use super::app::App;
@@ -43,7 +44,10 @@ struct EventView {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum KindView {
     /// Packets dropped because the ring was full.
-    Lost { packets: u64 },
+    Lost {
+        #[schema(value_type = u64)]
+        packets: Packets,
+    },
     /// The wall clock of the host was stepped.
     ClockStep,
     /// Capture began or ended within the interval.
@@ -59,8 +63,10 @@ enum KindView {
         /// The reason: `spool_full`, `spool_damaged`, `forgotten`, `unmeasured` (the agent was
         /// killed) or `forked` (the host was set back to an earlier state).
         reason: &'static str,
-        rx_bytes: u64,
-        tx_bytes: u64,
+        #[schema(value_type = u64)]
+        rx_bytes: Bytes,
+        #[schema(value_type = u64)]
+        tx_bytes: Bytes,
     },
 }
 

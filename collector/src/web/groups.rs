@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use settings::Interval;
 use utoipa::{IntoParams, ToSchema};
+use wire::Bytes;
 use wire::causes::InFull;
 use wire::tag::{TagError, TagKey};
 
@@ -76,8 +77,10 @@ struct GroupView {
     /// Clients that were in it at some time of the range.
     clients: usize,
     /// Sums over the range.
-    rx_bytes: u64,
-    tx_bytes: u64,
+    #[schema(value_type = u64)]
+    rx_bytes: Bytes,
+    #[schema(value_type = u64)]
+    tx_bytes: Bytes,
     /// The 95th percentile over the range, as `/api/v1/percentile` takes it: the bytes of all NICs are added
     /// up by interval before anything is sorted. `null` if nothing was measured.
     rx_p95_bits_per_second: Option<u64>,
@@ -152,7 +155,9 @@ pub(super) async fn groups(
 
 impl From<Group> for GroupView {
     fn from(Group { value, clients, points, percentile }: Group) -> Self {
-        let sum = |of: fn(&GroupPoint) -> u64| points.iter().map(of).fold(0, u64::saturating_add);
+        let sum = |of: fn(&GroupPoint) -> Bytes| {
+            points.iter().map(of).fold(Bytes(0), Bytes::saturating_add)
+        };
         Self {
             value,
             clients,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::frame::{Mix, MixCounts, SIZE_CLASS_MAX};
+use wire::{Bytes, Packets};
 
 use super::access::Asker;
 use super::app::App;
@@ -34,12 +35,16 @@ pub(super) struct MixView {
 struct MixCountsView {
     /// Packets by size, smallest first.
     sizes: Vec<SizeView>,
-    multicast_packets: u64,
-    broadcast_packets: u64,
+    #[schema(value_type = u64)]
+    multicast_packets: Packets,
+    #[schema(value_type = u64)]
+    broadcast_packets: Packets,
     /// TCP packets with SYN set.
-    tcp_syn_packets: u64,
+    #[schema(value_type = u64)]
+    tcp_syn_packets: Packets,
     /// TCP packets with RST set.
-    tcp_rst_packets: u64,
+    #[schema(value_type = u64)]
+    tcp_rst_packets: Packets,
     /// Bytes by network protocol.
     network: NetworkView,
     /// IP packets and bytes by transport protocol.
@@ -51,30 +56,43 @@ struct MixCountsView {
 struct SizeView {
     /// Largest packet of the class, bytes with FCS. `null` for the last class, which has no bound.
     max_bytes: Option<u64>,
-    packets: u64,
+    #[schema(value_type = u64)]
+    packets: Packets,
 }
 
 /// Bytes by network protocol.
 #[derive(Debug, Serialize, ToSchema)]
 struct NetworkView {
-    ipv4_bytes: u64,
-    ipv6_bytes: u64,
-    arp_bytes: u64,
-    other_bytes: u64,
+    #[schema(value_type = u64)]
+    ipv4_bytes: Bytes,
+    #[schema(value_type = u64)]
+    ipv6_bytes: Bytes,
+    #[schema(value_type = u64)]
+    arp_bytes: Bytes,
+    #[schema(value_type = u64)]
+    other_bytes: Bytes,
 }
 
 /// Packets and bytes by transport protocol.
 #[derive(Debug, Serialize, ToSchema)]
 struct TransportView {
-    tcp_packets: u64,
-    tcp_bytes: u64,
-    udp_packets: u64,
-    udp_bytes: u64,
-    icmp_packets: u64,
-    icmp_bytes: u64,
+    #[schema(value_type = u64)]
+    tcp_packets: Packets,
+    #[schema(value_type = u64)]
+    tcp_bytes: Bytes,
+    #[schema(value_type = u64)]
+    udp_packets: Packets,
+    #[schema(value_type = u64)]
+    udp_bytes: Bytes,
+    #[schema(value_type = u64)]
+    icmp_packets: Packets,
+    #[schema(value_type = u64)]
+    icmp_bytes: Bytes,
     /// Includes fragments after the first.
-    other_packets: u64,
-    other_bytes: u64,
+    #[schema(value_type = u64)]
+    other_packets: Packets,
+    #[schema(value_type = u64)]
+    other_bytes: Bytes,
 }
 
 impl From<MixCounts> for MixCountsView {

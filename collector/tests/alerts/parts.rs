@@ -11,6 +11,7 @@ use collector::store::sqlite::SqliteStore;
 use collector::time::now_ns;
 use settings::{ConfigError, Options};
 use tokio::task::JoinHandle;
+use wire::Bytes;
 use wire::Seq;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
@@ -125,7 +126,7 @@ impl Parts {
     /// A report with this share of the link received, percent.
     pub fn load(&mut self, id: &str, percent: u64) {
         // Of 1 Gbit/s, half a second is 62.5 MB.
-        let rx = Counts { bytes: percent * 625_000, ..Counts::default() };
+        let rx = Counts { bytes: Bytes(percent * 625_000), ..Counts::default() };
         self.report(id, |sample| sample.rx = rx);
     }
 }

@@ -1,6 +1,7 @@
 //! Rules as operators write them: what is refused and how, and what fires.
 
 use settings::InFull;
+use wire::{Bytes, Packets};
 
 use crate::parts::{Parts, SPEED, load, section, store};
 use crate::receiver::{OK, Receiver};
@@ -122,8 +123,8 @@ async fn loss_of_a_backlog_is_told_but_an_old_rate_is_not() {
     // An hour old, and after the newest: no news about a rate.
     parts.report_as("web-1", late, |sample| {
         sample.start_ns -= 3_600_000_000_000;
-        sample.rx.bytes = SPEED;
-        sample.drops = 3;
+        sample.rx.bytes = Bytes(SPEED);
+        sample.drops = Packets(3);
     });
     parts.report("web-1", |sample| sample.tx.peak_1ms_bytes = 125_000);
     let said = receiver.wait(2);

@@ -5,6 +5,7 @@ use collector::store::{AccountEntry, EntryKind, KeepCycles};
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::json;
+use wire::Bytes;
 use wire::frame::Sample;
 
 use crate::driver::Browser;
@@ -29,7 +30,7 @@ async fn busy(site: &Site, from_ns: u64) -> u64 {
     let samples = (0..120).flat_map(|n| [0, 1].map(|nic| (n, nic)));
     let samples: Vec<Sample> =
         samples.map(|(n, nic)| agent.sample(nic, from_ns + n * MINUTE, MINUTE)).collect();
-    let bytes = samples.iter().map(|sample| sample.rx.bytes).sum();
+    let bytes = samples.iter().map(|sample| sample.rx.bytes.get()).sum();
     let frames = samples.chunks(2 * NICS.len()).map(|some| agent.frame_of(some.to_vec())).collect();
     agent.commit(site, frames).await;
     bytes
@@ -52,7 +53,7 @@ async fn accounts_show_what_is_used_and_what_was_billed() {
         account: "transit".into(),
         cycle: before.name.to_string(),
         kind: EntryKind::Provider,
-        bytes: 1_500_000_000,
+        bytes: Bytes(1_500_000_000),
         reason: String::new(),
         operator: "ann".into(),
         at_s: now / SECOND,

@@ -9,6 +9,7 @@ use testbed::until;
 use tokio::sync::Mutex;
 use wire::WallNs;
 use wire::frame::{Counts, Sample};
+use wire::{Bytes, Packets};
 
 use crate::driver::Browser;
 use crate::pages::row;
@@ -50,16 +51,16 @@ fn samples(agent: &Agent, start_ns: u64, length_ns: u64, now_ns: u64) -> Vec<Sam
         "backup-1" if start_ns + 10 * MINUTE > now_ns => {
             let bytes = LINK * length_ns / SECOND * 96 / 100;
             first.tx = Counts {
-                bytes,
-                packets: bytes / 1500,
+                bytes: Bytes(bytes),
+                packets: Packets(bytes / 1500),
                 peak_1ms_bytes: 1_240_000,
                 peak_10ms_bytes: 12_300_000,
                 ..first.tx
             };
         }
         // A loss six minutes ago, and a small one long before.
-        "cache-3" if within(6 * MINUTE) => first.drops = LOST,
-        "cache-3" if within(41 * MINUTE) => first.drops = 9,
+        "cache-3" if within(6 * MINUTE) => first.drops = Packets(LOST),
+        "cache-3" if within(41 * MINUTE) => first.drops = Packets(9),
         // A burst four minutes ago.
         "db-2" if within(4 * MINUTE) => {
             (first.rx.peak_1ms_bytes, first.rx.peak_10ms_bytes) =

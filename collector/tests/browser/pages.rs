@@ -10,6 +10,7 @@ use collector::web::Access;
 use serde_json::json;
 use testbed::quick_once;
 use tokio::sync::Mutex;
+use wire::Packets;
 use wire::WallNs;
 use wire::frame::Sample;
 use wire::message::Inventory;
@@ -324,7 +325,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     let mut samples: Vec<Sample> = Vec::new();
     for n in (0..200).filter(|n| !(40..60).contains(n)) {
         let sample = agent.sample(0, begin + n * INTERVAL, INTERVAL);
-        samples.push(Sample { drops: if n == 100 { 1234 } else { 0 }, ..sample });
+        samples.push(Sample { drops: if n == 100 { Packets(1234) } else { Packets(0) }, ..sample });
     }
     let frames: Vec<_> = samples.chunks(20).map(|few| agent.frame_of(few.to_vec())).collect();
     agent.commit(&site, frames).await;
@@ -351,7 +352,8 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     assert!(browser.text("[data-event=lost]").await.contains("1 234 packets lost"));
     // The NIC's totals of lost, late and inexact packets, and their explanations.
     let mut frame = agent.frame([end]);
-    (frame.samples[0].drops, frame.samples[0].late, frame.samples[0].inexact) = (1234, 56, 7);
+    (frame.samples[0].drops, frame.samples[0].late, frame.samples[0].inexact) =
+        (Packets(1234), 56, 7);
     site.live.observe(&agent.id, &frame, now_ns());
     for (key, count) in [("drops_total", "1 234"), ("late_total", "56"), ("inexact_total", "7")] {
         let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
@@ -431,7 +433,7 @@ async fn a_thousand_clients_stay_smooth() {
             let start = now_ns() / INTERVAL * INTERVAL - INTERVAL;
             for (n, agent) in agents.iter_mut().enumerate() {
                 let mut frame = agent.frame([start]);
-                frame.samples[0].drops = if n == 994 { 12 } else { 0 };
+                frame.samples[0].drops = if n == 994 { Packets(12) } else { Packets(0) };
                 live.observe(&agent.id, &frame, now_ns());
             }
             std::thread::sleep(Duration::from_millis(500).saturating_sub(begun.elapsed()));

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Inventory, Nic, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -85,7 +86,7 @@ pub fn company(site: &Site) -> Flow {
         for (n, agent) in agents.iter_mut().enumerate() {
             let mut frame = agent.frame([start_ns]);
             let lost = n == 1 && (start_ns / INTERVAL).is_multiple_of(7);
-            frame.samples[0].drops = if lost { 12 } else { 0 };
+            frame.samples[0].drops = if lost { Packets(12) } else { Packets(0) };
             live.observe(&agent.id, &frame, now_ns());
         }
         std::future::ready(())
@@ -253,9 +254,9 @@ impl Agent {
             let peak = bytes * 1_000_000 / interval_ns * (2 + noise % 7);
             let peak = peak.min(SPEED_BITS / 8 / 1000);
             Counts {
-                bytes,
-                packets: bytes / 900,
-                captured: bytes / 9000,
+                bytes: Bytes(bytes),
+                packets: Packets(bytes / 900),
+                captured: Packets(bytes / 9000),
                 peak_1ms_bytes: u32::try_from(peak).unwrap(),
                 peak_10ms_bytes: u32::try_from(peak * 3).unwrap(),
                 ..Counts::default()
@@ -286,9 +287,9 @@ impl Agent {
             let nic = usize::from(sample.nic.as_str() == Some(NICS[1]));
             for (at, counts) in [(2 * nic, &mut sample.rx), (2 * nic + 1, &mut sample.tx)] {
                 let [bytes, packets] = &mut self.totals[at];
-                *bytes += counts.bytes;
-                *packets += counts.packets;
-                (counts.total_bytes, counts.total_packets) = (*bytes, *packets);
+                *bytes += counts.bytes.get();
+                *packets += counts.packets.get();
+                (counts.total_bytes, counts.total_packets) = (Bytes(*bytes), Packets(*packets));
             }
         }
         let (session, seq) = (self.session, self.seq);
@@ -326,21 +327,22 @@ impl Agent {
 
 /// A mix for a sample.
 fn mix(sample: &Sample) -> Mix {
-    let counts = |Counts { bytes, packets, .. }: Counts| MixCounts {
-        multicast_packets: packets / 500,
-        broadcast_packets: packets / 900,
-        size_packets: [30, 12, 6, 4, 8, 40, 0].map(|share| packets * share / 100 * 20),
-        ipv4_bytes: bytes * 15,
-        ipv6_bytes: bytes * 5,
-        arp_bytes: bytes / 1000,
-        tcp_packets: packets * 16,
-        tcp_bytes: bytes * 17,
-        udp_packets: packets * 4,
-        udp_bytes: bytes * 3,
-        tcp_syn_packets: packets / 40,
-        tcp_rst_packets: packets / 200,
-        ..MixCounts::default()
-    };
+    let counts =
+        |Counts { bytes: Bytes(bytes), packets: Packets(packets), .. }: Counts| MixCounts {
+            multicast_packets: Packets(packets / 500),
+            broadcast_packets: Packets(packets / 900),
+            size_packets: [30, 12, 6, 4, 8, 40, 0].map(|share| Packets(packets * share / 100 * 20)),
+            ipv4_bytes: Bytes(bytes * 15),
+            ipv6_bytes: Bytes(bytes * 5),
+            arp_bytes: Bytes(bytes / 1000),
+            tcp_packets: Packets(packets * 16),
+            tcp_bytes: Bytes(bytes * 17),
+            udp_packets: Packets(packets * 4),
+            udp_bytes: Bytes(bytes * 3),
+            tcp_syn_packets: Packets(packets / 40),
+            tcp_rst_packets: Packets(packets / 200),
+            ..MixCounts::default()
+        };
     let (rx, tx) = (counts(sample.rx), counts(sample.tx));
     let Sample { nic, start_ns, .. } = *sample;
     Mix { nic, start_ns, interval_ns: 20 * INTERVAL, rx, tx, ..Mix::default() }

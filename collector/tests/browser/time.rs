@@ -3,6 +3,7 @@
 use collector::time::now_ns;
 use collector::web::Access;
 use serde_json::json;
+use wire::Packets;
 
 use crate::driver::Browser;
 use crate::pages::busy;
@@ -165,7 +166,7 @@ async fn a_loss_is_in_the_chart_and_among_events_at_once() {
     assert_eq!(browser.value("document.querySelector('[data-event=lost]')").await, json!(null));
     // Shown live, and not stored yet.
     let mut frame = agent.frame([end]);
-    frame.samples[0].drops = 9;
+    frame.samples[0].drops = Packets(9);
     site.live.observe(&agent.id, &frame, now_ns());
     let told =
         "document.querySelector('[data-event=lost]')?.textContent.includes('9 packets lost')";

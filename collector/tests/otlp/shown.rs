@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -26,10 +27,10 @@ pub fn id(client: &str) -> ClientId {
 /// A client's sample number `seq` of half a second, which ends at `now_ns`.
 pub fn frame(nic: &str, seq: u64, now_ns: WallNs) -> Frame {
     let counts = |bytes: u64| Counts {
-        bytes,
-        packets: bytes / 100,
-        total_bytes: bytes * seq,
-        total_packets: bytes / 100 * seq,
+        bytes: Bytes(bytes),
+        packets: Packets(bytes / 100),
+        total_bytes: Bytes(bytes * seq),
+        total_packets: Packets(bytes / 100 * seq),
         peak_1ms_bytes: 64,
         ..Counts::default()
     };
@@ -39,7 +40,7 @@ pub fn frame(nic: &str, seq: u64, now_ns: WallNs) -> Frame {
         interval_ns: SECOND / 2,
         rx: counts(5000),
         tx: counts(300),
-        drops: 9,
+        drops: Packets(9),
         late: 4,
         inexact: 2,
         ..Sample::default()

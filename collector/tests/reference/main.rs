@@ -18,6 +18,7 @@ use serde_json::Value;
 use settings::Names;
 use testbed::reference::{self, cell};
 use testbed::{Cluster, done};
+use wire::Bytes;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
@@ -82,7 +83,7 @@ fn of_clients() -> BTreeMap<String, [String; 3]> {
     live.on_clock_offset(&client, 1);
     let nics = vec![Nic { name: nic, speed_bits: 8, kind: "physical".into(), ..Nic::default() }];
     live.on_inventory(&client, &Inventory { nics });
-    let rx = Counts { bytes: 1, total_bytes: 1, ..Counts::default() };
+    let rx = Counts { bytes: Bytes(1), total_bytes: Bytes(1), ..Counts::default() };
     let sample = Sample { nic, start_ns: WallNs(NOW), interval_ns: 1, rx, ..Sample::default() };
     let (samples, mixes) = (vec![sample], vec![]);
     let frame = Frame {

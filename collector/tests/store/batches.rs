@@ -6,6 +6,7 @@ use collector::store::{Batch, Epoch, Point, PointCounts, Resolution, SeriesRange
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 pub const SECOND: u64 = 1_000_000_000;
@@ -42,13 +43,13 @@ pub fn hello(sessions: &[u64]) -> Hello {
 /// Figures of a direction, all different.
 pub fn counts(n: u64) -> Counts {
     Counts {
-        bytes: 1000 * n + 1,
-        packets: 10 * n + 2,
-        captured: 5 * n + 3,
+        bytes: Bytes(1000 * n + 1),
+        packets: Packets(10 * n + 2),
+        captured: Packets(5 * n + 3),
         peak_1ms_bytes: u32::try_from(100 * n + 4).unwrap(),
         peak_10ms_bytes: u32::try_from(200 * n + 5).unwrap(),
-        total_bytes: 0,
-        total_packets: 0,
+        total_bytes: Bytes(0),
+        total_packets: Packets(0),
     }
 }
 
@@ -59,8 +60,8 @@ pub fn sample(name: &str, start_ns: u64, n: u64) -> Sample {
         interval_ns: SECOND / 2,
         rx: counts(n),
         tx: counts(2 * n),
-        drops: n % 3,
-        kernel: KernelCounts { rx_bytes: 7 * n, ..KernelCounts::default() },
+        drops: Packets(n % 3),
+        kernel: KernelCounts { rx_bytes: Bytes(7 * n), ..KernelCounts::default() },
         ..Sample::default()
     }
 }
@@ -91,12 +92,16 @@ impl Agent {
     pub fn record(&mut self, length: u64, gap: u8, samples: Vec<Sample>) -> Frame {
         let samples = samples.into_iter().map(|mut sample| {
             let totals = self.totals.entry(sample.nic).or_default();
-            let Sample { rx, tx, .. } = &mut sample;
-            for (total, more) in totals.iter_mut().zip([rx.bytes, rx.packets, tx.bytes, tx.packets])
-            {
-                *total += more;
-            }
-            [rx.total_bytes, rx.total_packets, tx.total_bytes, tx.total_packets] = *totals;
+            let more = [&sample.rx, &sample.tx].map(|it| [it.bytes.get(), it.packets.get()]);
+            totals
+                .iter_mut()
+                .zip(more.into_iter().flatten())
+                .for_each(|(total, more)| *total += more);
+            let [rx_bytes, rx_packets, tx_bytes, tx_packets] = *totals;
+            (sample.rx.total_bytes, sample.rx.total_packets) =
+                (Bytes(rx_bytes), Packets(rx_packets));
+            (sample.tx.total_bytes, sample.tx.total_packets) =
+                (Bytes(tx_bytes), Packets(tx_packets));
             sample
         });
         let samples = samples.collect();

@@ -14,6 +14,7 @@ use collector::writer::{
 };
 use testbed::{PATIENCE, in_time};
 use tokio::sync::watch;
+use wire::Bytes;
 use wire::frame::{Frame, Mix};
 use wire::id::SessionId;
 use wire::{Seq, WallNs};
@@ -164,7 +165,7 @@ async fn nothing_is_committed_before_the_stores_clock_is_known() {
 pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
     let (store, [alone, beside], told) = beside(place, 20_000, |n, frame| {
         if n % 2 == 0 {
-            frame.samples[0].rx.bytes = i64::MAX.cast_unsigned();
+            frame.samples[0].rx.bytes = Bytes(i64::MAX.cast_unsigned());
         }
     })
     .await;
@@ -180,7 +181,7 @@ pub async fn figures_beyond_any_link_delay_nobody(place: &impl Place) {
 pub async fn sums_that_no_column_holds_delay_nobody_and_are_quarantined_whole(place: &impl Place) {
     // Each is possible by itself, but a few hundred in one minute are not.
     let (store, [alone, beside], told) = beside(place, 5000, |_, frame| {
-        frame.samples[0].rx.bytes = wire::bounds::FIGURE_MAX;
+        frame.samples[0].rx.bytes = Bytes(wire::bounds::FIGURE_MAX);
     })
     .await;
     eprintln!("5000 frames of 2^56: honest commits {alone:?} alone, {beside:?} beside");
@@ -210,7 +211,7 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
         let start_ns = START + session * 10 * MINUTE;
         let frames = (0..100).map(|n| {
             let mut sample = sample("eth0", start_ns + n, 1);
-            (sample.interval_ns, sample.rx.bytes) = (1, figure);
+            (sample.interval_ns, sample.rx.bytes) = (1, Bytes(figure));
             let mut frame = agent.frame(vec![sample]);
             let mut mix = Mix {
                 nic: nic("eth0"),
@@ -218,7 +219,7 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
                 interval_ns: 1,
                 ..Mix::default()
             };
-            mix.rx.tcp_bytes = figure;
+            mix.rx.tcp_bytes = Bytes(figure);
             frame.mixes.push(mix);
             frame
         });
@@ -247,10 +248,10 @@ pub async fn sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention(pla
         from_ns: WallNs(0),
         to_ns: WallNs(START + DAY),
     };
-    assert_eq!(store.mix(&range).await.unwrap().rx.tcp_bytes, 200 * figure);
+    assert_eq!(store.mix(&range).await.unwrap().rx.tcp_bytes, Bytes(200 * figure));
     let coarse = SeriesRange { limit: 1, ..all("flood", "eth0", Resolution::Raw) };
     let points = store.series(&coarse).await.unwrap().points;
-    assert_eq!((points.len(), points[0].rx.bytes), (1, 200 * figure));
+    assert_eq!((points.len(), points[0].rx.bytes), (1, Bytes(200 * figure)));
     // Everything is deleted by age, including the sessions.
     store.retain(&RetentionLimits::default(), WallNs(START + 10_000 * DAY)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m").await, [0]);

@@ -14,6 +14,7 @@ use collector::store::{
 };
 use collector::time::now_ns;
 use testbed::until;
+use wire::Bytes;
 use wire::WallNs;
 use wire::frame::{Gap, Mix, MixCounts};
 use wire::id::SessionId;
@@ -51,7 +52,7 @@ async fn fill(path: &Path) -> SqliteStore {
                 let at = |n| start + day * DAY + n * 97 * SECOND + session % 7;
                 let samples = (0..60).map(|n| sample("eth0", at(n), n));
                 let mut frame = agent.frame(samples.chain([sample("eth1", at(0), 9)]).collect());
-                let rx = MixCounts { tcp_bytes: 5 + day, ..MixCounts::default() };
+                let rx = MixCounts { tcp_bytes: Bytes(5 + day), ..MixCounts::default() };
                 let mix = Mix { nic: nic("eth0"), rx, ..Mix::default() };
                 frame.mixes = vec![Mix { start_ns: WallNs(at(1)), interval_ns: SECOND, ..mix }; 2];
                 let gap = agent.record(10, Gap::SpoolFull as u8, vec![sample("eth0", at(2), day)]);
@@ -60,7 +61,7 @@ async fn fill(path: &Path) -> SqliteStore {
                 if day == 11 {
                     let mut refused = agent.frame(vec![sample("eth0", at(3), 1)]);
                     // More than a column's sum can hold.
-                    refused.samples[0].rx.bytes = i64::MAX.cast_unsigned() - 5;
+                    refused.samples[0].rx.bytes = Bytes(i64::MAX.cast_unsigned() - 5);
                     frames.push(refused);
                 }
                 store.commit(&batch([agent.batch(frames)])).await.unwrap();
@@ -89,7 +90,7 @@ async fn fill_accounts(store: &Arc<SqliteStore>) {
         account: "transit".into(),
         cycle: current.name.to_string(),
         kind: EntryKind::Opening,
-        bytes: 5,
+        bytes: Bytes(5),
         reason: "moved".into(),
         operator: "ann".into(),
         at_s: 7,
@@ -274,6 +275,6 @@ async fn rollups_of_an_interval_that_both_have_are_added_up() {
     let report = store.check().await.unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);
     let five = store.series(&all("web", "eth0", Resolution::FiveMinutes)).await.unwrap().points;
-    assert_eq!((five.len(), five[0].rx.bytes), (1, 3001 + 4001));
+    assert_eq!((five.len(), five[0].rx.bytes), (1, Bytes(3001 + 4001)));
     assert_eq!(five[0].rx.peak_1ms_bytes, 404);
 }

@@ -13,6 +13,7 @@ use rustls::RootCertStore;
 use settings::InFull;
 use testbed::until;
 use tokio_postgres::SimpleQueryMessage;
+use wire::Packets;
 use wire::frame::Sample;
 use wire::id::SessionId;
 use wire::{Seq, WallNs};
@@ -247,7 +248,7 @@ async fn a_sample_with_more_packets_than_any_nic_carries_is_kept_apart() {
     store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let mut large = sample("eth0", START, 1);
-    large.tx.packets = 1 << 62;
+    large.tx.packets = Packets(1 << 62);
     let frames =
         vec![agent.frame(vec![large]), agent.frame(vec![sample("eth0", START + SECOND, 2)])];
     store.commit(&batch([agent.batch(frames)])).await.unwrap();

@@ -6,6 +6,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use wire::WallNs;
 use wire::frame::{Counts, Sample};
+use wire::{Bytes, Packets};
 
 use crate::batches::{Agent, SECOND, START, client, hello, nic};
 use crate::suite::{Place, ReportRow};
@@ -41,9 +42,12 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
                     nic: nic("eth0"),
                     start_ns: WallNs(start_ns),
                     interval_ns,
-                    rx: counts(bytes, packets),
+                    rx: counts(Bytes(bytes), Packets(packets)),
                     // The highest in rx is the lowest in tx; no two speeds are equal.
-                    tx: counts((1 << 41) - bytes, if bytes % 5 == 0 { 0 } else { 7 }),
+                    tx: counts(
+                        Bytes((1 << 41) - bytes),
+                        if bytes % 5 == 0 { Packets(0) } else { Packets(7) },
+                    ),
                     ..Sample::default()
                 });
                 start_ns += interval_ns;
@@ -65,17 +69,17 @@ fn expected(samples: &[Sample], at: usize, of: fn(&Sample) -> Counts) -> (f64, O
     let mut by_speed = latest.clone();
     by_speed.sort_by(|a, b| {
         // Compares fractions without division.
-        let left = u128::from(of(a).bytes) * u128::from(b.interval_ns);
-        left.cmp(&(u128::from(of(b).bytes) * u128::from(a.interval_ns)))
+        let left = u128::from(of(a).bytes.get()) * u128::from(b.interval_ns);
+        left.cmp(&(u128::from(of(b).bytes.get()) * u128::from(a.interval_ns)))
     });
     let cut = if latest.len() >= 10 { latest.len() / 10 } else { 0 };
     let kept = &by_speed[cut..by_speed.len() - cut];
     let sum = |samples: &[&Sample], figure: &dyn Fn(&Sample) -> u64| -> f64 {
         samples.iter().map(|sample| figure(sample)).sum::<u64>() as f64
     };
-    let speed = sum(kept, &|it| of(it).bytes) * 1e9 / sum(kept, &|it| it.interval_ns);
-    let packets = sum(&latest, &|it| of(it).packets);
-    let size = (packets > 0.0).then(|| sum(&latest, &|it| of(it).bytes) / packets);
+    let speed = sum(kept, &|it| of(it).bytes.get()) * 1e9 / sum(kept, &|it| it.interval_ns);
+    let packets = sum(&latest, &|it| of(it).packets.get());
+    let size = (packets > 0.0).then(|| sum(&latest, &|it| of(it).bytes.get()) / packets);
     (speed, size)
 }
 

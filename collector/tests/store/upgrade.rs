@@ -9,6 +9,7 @@ use collector::store::sqlite::SqliteStore;
 use collector::store::{Commit, Database, NicRange, Resolution};
 use rusqlite::Connection;
 use testbed::dump::{dump, dumps};
+use wire::Bytes;
 use wire::frame::{Frame, Gap, Mix, MixCounts};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
@@ -30,7 +31,7 @@ fn history() -> (Agent, Vec<Frame>) {
         .map(|n| {
             let at = START + n * MINUTE;
             let mut frame = agent.frame(vec![sample("eth0", at, n), sample("eth1", at, n + 1)]);
-            let rx = MixCounts { tcp_bytes: 5 + n, ..MixCounts::default() };
+            let rx = MixCounts { tcp_bytes: Bytes(5 + n), ..MixCounts::default() };
             let mix = Mix { nic: nic("eth0"), rx, start_ns: WallNs(at), ..Mix::default() };
             frame.mixes = vec![Mix { interval_ns: 10 * SECOND, ..mix }];
             frame

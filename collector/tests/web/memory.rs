@@ -15,6 +15,7 @@ use wire::WallNs;
 use wire::frame::{Mix, MixCounts, flags};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
+use wire::{Bytes, Packets};
 
 use crate::server::NOON;
 
@@ -96,7 +97,7 @@ impl Query for Memory {
 
     async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
         self.check()?;
-        let rx = PointCounts { bytes: 7, ..PointCounts::default() };
+        let rx = PointCounts { bytes: Bytes(7), ..PointCounts::default() };
         let (start_ns, interval_ns) = (range.from_ns, range.step_ns);
         let point = Point { start_ns, interval_ns, rx, ..Point::default() };
         let points = vec![GroupPoint { point, percentile: Some([8, 9]) }];
@@ -112,9 +113,9 @@ impl Query for Memory {
         self.held.subscribe().wait_for(|held| !held).await.unwrap();
         drop(running);
         let counts = PointCounts {
-            bytes: 1,
-            packets: 2,
-            captured: 3,
+            bytes: Bytes(1),
+            packets: Packets(2),
+            captured: Packets(3),
             peak_1ms_bytes: 4,
             peak_10ms_bytes: 5,
         };
@@ -123,7 +124,7 @@ impl Query for Memory {
             interval_ns: 500_000_000,
             rx: counts,
             tx: counts,
-            drops: 6,
+            drops: Packets(6),
             flags: flags::STACKED,
         };
         let known = (range.client.as_str(), range.nic.as_str()) == ("web-1", "eth0");
@@ -153,8 +154,13 @@ impl Query for Memory {
         if (range.client.as_str(), range.nic.as_str()) != ("web-1", "eth0") {
             return Ok(Mix::default());
         }
-        let size_packets = [1, 2, 3, 4, 5, 6, 7];
-        let rx = MixCounts { size_packets, tcp_bytes: 8, ipv6_bytes: 9, ..MixCounts::default() };
+        let size_packets = [1, 2, 3, 4, 5, 6, 7].map(Packets);
+        let rx = MixCounts {
+            size_packets,
+            tcp_bytes: Bytes(8),
+            ipv6_bytes: Bytes(9),
+            ..MixCounts::default()
+        };
         Ok(Mix { interval_ns: 10_000_000_000, rx, ..Mix::default() })
     }
 
@@ -166,7 +172,7 @@ impl Query for Memory {
         let event = |n| NicEvent {
             time_ns: WallNs(NOON + n),
             interval_ns: 0,
-            kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: n } },
+            kind: if n == 0 { EventKind::Started } else { EventKind::Lost { packets: Packets(n) } },
         };
         // As many points as requested, for ranges longer than an hour.
         let long = range.to_ns - range.from_ns > 3_600_000_000_000;
@@ -194,7 +200,7 @@ impl Metering for Memory {
     /// 1000 bytes received in the first 5 minutes of every range.
     async fn nic_history(&self, range: &NicRange) -> Result<NicHistory, StoreError> {
         self.check()?;
-        let rx = Volume { bytes: 1000, packets: 10 };
+        let rx = Volume { bytes: Bytes(1000), packets: Packets(10) };
         let row = MeterRow { start_ns: range.from_ns, rx, ..MeterRow::default() };
         let row = MeterRow { covered_ns: 300_000_000_000, ..row };
         Ok(NicHistory { rows: vec![row], ..NicHistory::default() })

@@ -13,6 +13,7 @@ use wire::Seq;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
+use wire::{Bytes, Packets};
 
 use crate::client::{Answer, get};
 use crate::memory::Memory;
@@ -109,10 +110,10 @@ fn frame(seq: u64) -> Frame {
         start_ns: now_ns(),
         interval_ns: 500_000_000,
         rx: Counts {
-            bytes: 1000,
-            packets: 10,
-            total_bytes: 1000 * seq,
-            total_packets: 10 * seq,
+            bytes: Bytes(1000),
+            packets: Packets(10),
+            total_bytes: Bytes(1000 * seq),
+            total_packets: Packets(10 * seq),
             peak_1ms_bytes: 300,
             ..Counts::default()
         },

@@ -38,21 +38,21 @@ use nix::net::if_::if_nametoindex;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SocketError;
-use wire::BootNs;
+use wire::{BootNs, Packets};
 
 pub use self::error::RingError;
 pub use self::geometry::{RingConfig, STALL, page_size};
 use self::mapping::Mapping;
-pub use self::packets::{Packet, Packets};
+pub use self::packets::{BlockPackets, Packet};
 use crate::clocks;
 
 /// The kernel's counts since the statistics were last read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingStatistics {
     /// Packets that reached the ring, including dropped ones.
-    pub offered: u64,
+    pub offered: Packets,
     /// Packets dropped because the ring was full.
-    pub dropped: u64,
+    pub dropped: Packets,
     /// Times the ring ran full.
     pub freezes: u64,
 }
@@ -204,8 +204,8 @@ impl Statistics {
     pub fn take(&mut self) -> io::Result<RingStatistics> {
         let stats = socket::statistics(self.0.as_raw_fd())?;
         Ok(RingStatistics {
-            offered: stats.tp_packets.into(),
-            dropped: stats.tp_drops.into(),
+            offered: Packets(stats.tp_packets.into()),
+            dropped: Packets(stats.tp_drops.into()),
             freezes: stats.tp_freeze_q_cnt.into(),
         })
     }
@@ -247,8 +247,8 @@ pub struct Block<'ring> {
 impl Block<'_> {
     /// The packets of the block in order of arrival.
     #[must_use]
-    pub fn packets(&self) -> Packets<'_> {
-        Packets::of_block(self.bytes, self.vnet_header)
+    pub fn packets(&self) -> BlockPackets<'_> {
+        BlockPackets::of_block(self.bytes, self.vnet_header)
     }
 
     /// Number of packets.

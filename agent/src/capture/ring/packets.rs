@@ -39,7 +39,7 @@ impl Packet<'_> {
 
 /// Iterator over the packets of a block; ends early if an offset leaves the block.
 #[derive(Debug)]
-pub struct Packets<'block> {
+pub struct BlockPackets<'block> {
     bytes: &'block [u8],
     vnet_header: bool,
     /// Offset of the next packet's header in `bytes`.
@@ -50,7 +50,7 @@ pub struct Packets<'block> {
 /// The headers before each packet.
 type Before = [u8; place::HEADERS_LEN];
 
-impl<'block> Packets<'block> {
+impl<'block> BlockPackets<'block> {
     /// The packets of a block. `bytes` are those behind the status word of its descriptor.
     #[must_use]
     pub fn of_block(bytes: &'block [u8], vnet_header: bool) -> Self {
@@ -89,7 +89,7 @@ impl<'block> Packets<'block> {
     }
 }
 
-impl<'block> Iterator for Packets<'block> {
+impl<'block> Iterator for BlockPackets<'block> {
     type Item = Packet<'block>;
 
     #[inline]

@@ -127,7 +127,7 @@ mod tests {
     use wire::id::SessionId;
 
     use super::*;
-    use wire::{Seq, WallNs};
+    use wire::{Bytes, Packets, Seq, WallNs};
 
     const HALF_SECOND: u64 = 500_000_000;
 
@@ -136,7 +136,12 @@ mod tests {
             nic: NicName::new(nic).unwrap(),
             start_ns: WallNs(n * HALF_SECOND),
             interval_ns: HALF_SECOND,
-            rx: Counts { bytes: n, packets: 1, peak_1ms_bytes: 5, ..Counts::default() },
+            rx: Counts {
+                bytes: Bytes(n),
+                packets: Packets(1),
+                peak_1ms_bytes: 5,
+                ..Counts::default()
+            },
             ..Sample::default()
         };
         (0..count)
@@ -151,7 +156,7 @@ mod tests {
             .collect()
     }
 
-    fn bytes(frames: &[Frame]) -> u64 {
+    fn bytes(frames: &[Frame]) -> Bytes {
         frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
     }
 
@@ -196,7 +201,7 @@ mod tests {
         let length = prop_oneof![Just(HALF_SECOND), 1..=24 * hour];
         let sample =
             (time, length, 0..3_u8, 0..2_u32).prop_map(|(start_ns, interval_ns, nic, step)| {
-                let rx = Counts { bytes: 1, ..Counts::default() };
+                let rx = Counts { bytes: Bytes(1), ..Counts::default() };
                 let nic = NicName::new(&format!("eth{nic}")).unwrap();
                 let flags = step * wire::frame::flags::CLOCK_STEP;
                 Sample {

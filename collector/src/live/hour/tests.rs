@@ -1,5 +1,7 @@
 //! The last hour of a client.
 
+use wire::{Bytes, Packets};
+
 use super::*;
 use crate::store::PointCounts;
 
@@ -13,20 +15,32 @@ fn nic(name: &str) -> NicName {
 
 fn sample(start_ns: WallNs, peak: u32, drops: u64) -> Sample {
     let rx = Counts {
-        bytes: 1000,
+        bytes: Bytes(1000),
         peak_1ms_bytes: peak,
         peak_10ms_bytes: 3 * peak,
         ..Counts::default()
     };
-    let tx = Counts { bytes: 100, peak_1ms_bytes: peak / 2, ..Counts::default() };
+    let tx = Counts { bytes: Bytes(100), peak_1ms_bytes: peak / 2, ..Counts::default() };
     let interval_ns = SECOND / 2;
-    Sample { nic: nic("eth0"), start_ns, interval_ns, rx, tx, drops, ..Sample::default() }
+    Sample {
+        nic: nic("eth0"),
+        start_ns,
+        interval_ns,
+        rx,
+        tx,
+        drops: Packets(drops),
+        ..Sample::default()
+    }
 }
 
 fn stored(start_ns: WallNs, seconds: u64, peak: u32, drops: u64) -> Point {
-    let rx = PointCounts { bytes: 2000 * seconds, peak_1ms_bytes: peak, ..PointCounts::default() };
+    let rx = PointCounts {
+        bytes: Bytes(2000 * seconds),
+        peak_1ms_bytes: peak,
+        ..PointCounts::default()
+    };
     let interval_ns = seconds * SECOND;
-    Point { start_ns, interval_ns, rx, drops, ..Point::default() }
+    Point { start_ns, interval_ns, rx, drops: Packets(drops), ..Point::default() }
 }
 
 fn peak_1ms(hour: &Hour) -> Option<(u32, WallNs)> {
@@ -67,9 +81,9 @@ fn losses_of_the_hour_add_up_and_the_newest_has_its_time() {
         hour.add(&sample(at, 1, drops), false, false, at);
     }
     let lost = hour.extremes().lost.unwrap();
-    assert_eq!((lost.packets, lost.moment.start_ns), (14, NOON + 61 * SECOND));
+    assert_eq!((lost.packets, lost.moment.start_ns), (Packets(14), NOON + 61 * SECOND));
     hour.tick(NOON + 61 * MINUTE_NS);
-    assert_eq!(hour.extremes().lost.unwrap().packets, 9, "the first was an hour ago");
+    assert_eq!(hour.extremes().lost.unwrap().packets, Packets(9), "the first was an hour ago");
 }
 
 #[test]
@@ -80,7 +94,7 @@ fn backlog_goes_where_it_belongs_and_what_is_older_than_an_hour_goes_nowhere() {
     hour.add(&sample(NOON, 90, 3), false, false, now);
     assert!(!hour.add(&sample(NOON.saturating_sub(31 * MINUTE_NS), 99, 7), false, false, now));
     assert_eq!(peak_1ms(&hour), Some((90, NOON)));
-    assert_eq!(hour.extremes().lost.unwrap().packets, 3);
+    assert_eq!(hour.extremes().lost.unwrap().packets, Packets(3));
     let rates = hour.rates(now).rates;
     assert_eq!(rates[MINUTES - 1], Some([2000, 200]));
     assert_eq!(rates[MINUTES - 31], Some([2000, 200]));
@@ -122,7 +136,7 @@ fn stored_minutes_fill_what_is_missing_and_nothing_counts_twice() {
     assert_eq!(peak_1ms(&hour), Some((80, NOON)));
     assert_eq!(hour.extremes().peaks[0].unwrap().moment.interval_ns, MINUTE_NS);
     let lost = hour.extremes().lost.unwrap();
-    assert_eq!((lost.packets, lost.moment.start_ns), (6, before + 50 * SECOND));
+    assert_eq!((lost.packets, lost.moment.start_ns), (Packets(6), before + 50 * SECOND));
     assert!(!hour.fill(nic("eth0"), &known, now), "told again");
     assert_eq!((*hour.extremes(), hour.rates(now)), once);
 }
@@ -132,9 +146,9 @@ fn stacked_nics_lose_packets_but_carry_nothing_of_their_own() {
     let mut hour = Hour::default();
     hour.add(&sample(NOON, 500, 2), true, false, NOON);
     assert_eq!(hour.extremes().peaks, [None; 2]);
-    assert_eq!(hour.extremes().lost.unwrap().packets, 2);
+    assert_eq!(hour.extremes().lost.unwrap().packets, Packets(2));
     assert_eq!(hour.rates(NOON).rates, [None; MINUTES]);
-    assert_eq!(hour.rates(NOON).drops[MINUTES - 1], 2);
+    assert_eq!(hour.rates(NOON).drops[MINUTES - 1], Packets(2));
 }
 
 #[test]
@@ -143,7 +157,7 @@ fn of_a_gap_only_losses_count() {
     let gap = Sample { interval_ns: 600 * SECOND, ..sample(NOON, 500, 2) };
     assert!(hour.add(&gap, false, false, NOON), "an interval that no minute can claim");
     assert!(hour.add(&sample(NOON, 500, 3), false, true, NOON));
-    assert_eq!(hour.extremes().lost.unwrap().packets, 5);
+    assert_eq!(hour.extremes().lost.unwrap().packets, Packets(5));
     assert_eq!((peak_1ms(&hour), hour.rates(NOON).rates), (None, [None; MINUTES]));
 }
 
@@ -164,5 +178,5 @@ fn what_each_sample_changes_is_what_a_look_at_all_minutes_finds() {
         hour.add(&sample, nic.as_str() == Some("bond0"), false, now);
         assert!(!hour.find(minute_of(now)), "sample {number}");
     }
-    assert!(hour.extremes().lost.is_some_and(|lost| lost.packets > 100));
+    assert!(hour.extremes().lost.is_some_and(|lost| lost.packets > Packets(100)));
 }

@@ -31,7 +31,7 @@ mod tests {
     use crate::store::rows::batch::SessionBatch;
     use crate::store::rows::epoch::Epoch;
     use crate::store::rows::split::rows;
-    use wire::Seq;
+    use wire::{Bytes, Packets, Seq};
 
     #[test]
     fn what_can_not_be_kept_is_told_and_the_rest_fitted() {
@@ -48,13 +48,13 @@ mod tests {
             rx: Counts { bytes, packets, ..Counts::default() },
             ..Sample::default()
         };
-        let kernel = KernelCounts { errors: u64::MAX, ..KernelCounts::default() };
+        let kernel = KernelCounts { errors: Packets(u64::MAX), ..KernelCounts::default() };
         let frames = vec![
-            frame(Seq(1), of(7, 1)),
-            frame(Seq(2), of(1 << 62, 1)),
-            frame(Seq(3), of(1 << 40, 3 << 31)),
-            frame(Seq(4), of(1 << 40, 1 << 50)),
-            frame(Seq(5), Sample { kernel, ..of(5, 1) }),
+            frame(Seq(1), of(Bytes(7), Packets(1))),
+            frame(Seq(2), of(Bytes(1 << 62), Packets(1))),
+            frame(Seq(3), of(Bytes(1 << 40), Packets(3 << 31))),
+            frame(Seq(4), of(Bytes(1 << 40), Packets(1 << 50))),
+            frame(Seq(5), Sample { kernel, ..of(Bytes(5), Packets(1)) }),
         ];
         let client = wire::id::ClientId::new("web").unwrap();
         let session =

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
-use wire::WallNs;
+use wire::{Bytes, WallNs};
 
 use super::connect::BEGIN;
 use super::error::Failure;
@@ -121,10 +121,10 @@ fn cycle(row: &Row) -> Result<AccountCycle, Error> {
         rule: row.try_get(6)?,
         basis: row.try_get(7)?,
         counted: [number(row, 8)?, number(row, 9)?, number(row, 10)?, number(row, 11)?],
-        opening_bytes: number(row, 12)?,
-        used_bytes: number(row, 13)?,
-        used_max_bytes: some(14)?,
-        quota_bytes: some(15)?,
+        opening_bytes: Bytes(number(row, 12)?),
+        used_bytes: Bytes(number(row, 13)?),
+        used_max_bytes: some(14)?.map(Bytes),
+        quota_bytes: some(15)?.map(Bytes),
         missing_ns: number(row, 16)?,
         p95_bits_per_second: some(17)?,
         commit_bits_per_second: some(18)?,
@@ -155,10 +155,12 @@ async fn keep_cycle(db: &Client, it: &AccountCycle) -> Result<(), Failure> {
     let [starts, ends, as_of] = [it.starts_ns, it.ends_ns, it.as_of_ns].map(time);
     let frozen = it.frozen_ns.map(time);
     let [rx_bytes, tx_bytes, rx_packets, tx_packets] = it.counted.map(bounded);
-    let [opening, used, missing] = [it.opening_bytes, it.used_bytes, it.missing_ns].map(bounded);
-    let optional =
-        [it.used_max_bytes, it.quota_bytes, it.p95_bits_per_second, it.commit_bits_per_second];
-    let [most, quota, p95, commit] = optional.map(|it| it.map(bounded));
+    let [opening, used] = [it.opening_bytes, it.used_bytes].map(|bytes| bounded(bytes.get()));
+    let missing = bounded(it.missing_ns);
+    let [most, quota] =
+        [it.used_max_bytes, it.quota_bytes].map(|it| it.map(|bytes| bounded(bytes.get())));
+    let [p95, commit] =
+        [it.p95_bits_per_second, it.commit_bits_per_second].map(|it| it.map(bounded));
     let row: Params<'_> = vec![
         (&it.account, Type::TEXT),
         (&it.cycle, Type::TEXT),
@@ -196,7 +198,7 @@ async fn entries(db: &Client, account: Option<&str>) -> Result<Vec<KeptEntry>, F
             account: row.try_get(1)?,
             cycle: row.try_get(2)?,
             kind: EntryKind::named(row.try_get(3)?),
-            bytes: number(row, 4)?,
+            bytes: Bytes(number(row, 4)?),
             reason: row.try_get(5)?,
             operator: row.try_get(6)?,
             at_s: instant(row, 7)? / 1_000_000_000,
@@ -228,7 +230,7 @@ async fn add_entry(db: &Client, entry: &AccountEntry) -> Result<(), Failure> {
     };
     let AccountEntry { account, cycle, kind, bytes, reason, operator, at_s } = entry;
     let (nth, bytes, at) =
-        (nth + 1, bounded(*bytes), time(WallNs(at_s.saturating_mul(1_000_000_000))));
+        (nth + 1, bounded(bytes.get()), time(WallNs(at_s.saturating_mul(1_000_000_000))));
     let (kind, digest) = (kind.name(), entry.seal(&before));
     let row: Params<'_> = vec![
         (&nth, Type::INT8),

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
-use wire::WallNs;
 use wire::frame::{Gap, flags};
+use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::key::{RowKey, nic_key};
@@ -97,7 +97,7 @@ async fn rows(db: &Client, key: &RowKey, from_ns: WallNs) -> Result<Vec<MeterRow
             covered_ns: number(row, 1)?,
             rx: volume(row, 2)?,
             tx: volume(row, 4)?,
-            drops: number(row, 6)?,
+            drops: Packets(number(row, 6)?),
             stacked: row.try_get::<_, i32>(7)?.cast_unsigned() & flags::STACKED != 0,
         })
     };
@@ -105,5 +105,5 @@ async fn rows(db: &Client, key: &RowKey, from_ns: WallNs) -> Result<Vec<MeterRow
 }
 
 fn volume(row: &Row, at: usize) -> Result<Volume, Error> {
-    Ok(Volume { bytes: number(row, at)?, packets: number(row, at + 1)? })
+    Ok(Volume { bytes: Bytes(number(row, at)?), packets: Packets(number(row, at + 1)?) })
 }

@@ -3,6 +3,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};
 use wire::frame::Mix;
+use wire::{Bytes, Packets};
 
 use super::error::Failure;
 use super::key::{choose, nic_key, table};
@@ -44,7 +45,12 @@ pub(super) async fn events(
     );
     for row in connection.query_typed(&select, &key.params()).await? {
         let flags = row.try_get::<_, i32>(3)?.cast_unsigned();
-        events.extend(row_events(instant(&row, 0)?, number(&row, 1)?, number(&row, 2)?, flags));
+        events.extend(row_events(
+            instant(&row, 0)?,
+            number(&row, 1)?,
+            Packets(number(&row, 2)?),
+            flags,
+        ));
     }
 
     let at = |row: &Row, kind| {
@@ -80,7 +86,7 @@ pub(super) async fn events(
     );
     for row in connection.query_typed(&select, &key.params()).await? {
         let reason = u8::try_from(row.try_get::<_, i16>(4)?).unwrap_or_default();
-        let (rx_bytes, tx_bytes) = (number(&row, 2)?, number(&row, 3)?);
+        let (rx_bytes, tx_bytes) = (Bytes(number(&row, 2)?), Bytes(number(&row, 3)?));
         let kind = EventKind::Gap { reason, rx_bytes, tx_bytes };
         events.push(NicEvent { time_ns: instant(&row, 0)?, interval_ns: number(&row, 1)?, kind });
     }

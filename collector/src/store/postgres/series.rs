@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
+use wire::Bytes;
 use wire::frame::flags;
 
 use super::downsample::downsample;
@@ -73,8 +74,8 @@ pub(super) async fn percentile(
         )
         .await?;
     let interval = |row: &Row| {
-        let (start_ns, rx_bytes) = (instant(row, 0)?, number(row, 1)?);
-        let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
+        let (start_ns, rx_bytes) = (instant(row, 0)?, Bytes(number(row, 1)?));
+        let (tx_bytes, covered_ns) = (Bytes(number(row, 2)?), number(row, 3)?);
         Ok::<_, Error>(FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns })
     };
     Ok(found.with(&rows.iter().map(interval).collect::<Result<Vec<_>, _>>()?))

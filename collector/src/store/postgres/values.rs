@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use tokio_postgres::{Error, Row};
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 use super::session::time_ns;
 use crate::store::rows::series::{Point, PointCounts};
@@ -26,9 +26,9 @@ pub(super) fn point(row: &Row) -> Result<Point, Error> {
     let peak = |at| row.try_get::<_, i32>(at).map(i32::cast_unsigned);
     let counts = |at: usize| {
         Ok::<_, Error>(PointCounts {
-            bytes: number(row, at)?,
-            packets: number(row, at + 1)?,
-            captured: number(row, at + 2)?,
+            bytes: Bytes(number(row, at)?),
+            packets: Packets(number(row, at + 1)?),
+            captured: Packets(number(row, at + 2)?),
             peak_1ms_bytes: peak(at + 3)?,
             peak_10ms_bytes: peak(at + 4)?,
         })
@@ -38,7 +38,7 @@ pub(super) fn point(row: &Row) -> Result<Point, Error> {
         interval_ns: number(row, 1)?,
         rx: counts(2)?,
         tx: counts(7)?,
-        drops: number(row, 12)?,
+        drops: Packets(number(row, 12)?),
         flags: row.try_get::<_, i32>(13)?.cast_unsigned(),
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use ring::digest::{Context, SHA256};
-use wire::WallNs;
+use wire::{Bytes, WallNs};
 
 /// Selects the columns of statements, in the order in which both stores read them. `evidence` is the
 /// expression for the evidence: `''` leaves it out.
@@ -38,13 +38,13 @@ pub struct AccountCycle {
     /// Bytes and packets received and transmitted: rx bytes, tx bytes, rx packets, tx packets.
     pub counted: [u64; 4],
     /// The opening balance.
-    pub opening_bytes: u64,
+    pub opening_bytes: Bytes,
     /// Billed bytes with the opening balance.
-    pub used_bytes: u64,
+    pub used_bytes: Bytes,
     /// The most that they may be.
-    pub used_max_bytes: Option<u64>,
+    pub used_max_bytes: Option<Bytes>,
     /// The volume of the cycle.
-    pub quota_bytes: Option<u64>,
+    pub quota_bytes: Option<Bytes>,
     /// Time that was not measured, nanoseconds.
     pub missing_ns: u64,
     /// The 95th percentile.
@@ -104,7 +104,7 @@ pub struct AccountEntry {
     /// Its kind.
     pub kind: EntryKind,
     /// The figure, bytes.
-    pub bytes: u64,
+    pub bytes: Bytes,
     /// Why.
     pub reason: String,
     /// Who, as far as the system knows.
@@ -149,8 +149,8 @@ impl AccountCycle {
             self.ends_ns.get().to_string(),
             self.opening_bytes.to_string(),
             self.used_bytes.to_string(),
-            optional(self.used_max_bytes),
-            optional(self.quota_bytes),
+            optional(self.used_max_bytes.map(Bytes::get)),
+            optional(self.quota_bytes.map(Bytes::get)),
             self.missing_ns.to_string(),
             optional(self.p95_bits_per_second),
             optional(self.commit_bits_per_second),
@@ -242,7 +242,7 @@ mod tests {
             account: "transit".into(),
             cycle: "2026-11".into(),
             kind: EntryKind::Opening,
-            bytes,
+            bytes: Bytes(bytes),
             reason: "moved".into(),
             operator: "ann".into(),
             at_s: 7,
@@ -259,7 +259,7 @@ mod tests {
     fn changed_and_removed_entries_are_found() {
         assert!(faults_of_entries(&kept()).is_empty());
         let mut changed = kept();
-        changed[0].entry.bytes = 9;
+        changed[0].entry.bytes = Bytes(9);
         assert_eq!(faults_of_entries(&changed).len(), 1);
         assert_eq!(faults_of_entries(&kept()[1..]).len(), 1, "the first is gone");
     }

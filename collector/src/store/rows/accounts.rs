@@ -1,14 +1,14 @@
 //! What accounts are metered from: the 5-minute sums of NICs, gaps with counts, and link changes.
 
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 /// Packets and their bytes, from the MAC header to the end of the payload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Bytes.
-    pub bytes: u64,
+    pub bytes: Bytes,
     /// Packets.
-    pub packets: u64,
+    pub packets: Packets,
 }
 
 impl Volume {
@@ -60,7 +60,7 @@ pub struct MeterRow {
     /// Transmitted.
     pub tx: Volume,
     /// Packets that the ring dropped: they are not in the volumes.
-    pub drops: u64,
+    pub drops: Packets,
     /// Not part of the host's total then.
     pub stacked: bool,
 }

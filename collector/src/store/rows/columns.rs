@@ -1,4 +1,5 @@
-//! Names of the columns of both engines, in the order of their figures.
+//! Names of the columns of both engines, in the order of their figures. The figures are plain numbers
+//! from here on: a store adds up bytes and packets alike.
 
 use wire::frame::{KernelCounts, Mix, MixCounts, Sample};
 
@@ -68,14 +69,28 @@ pub fn mix_figures(mix: &Mix) -> impl Iterator<Item = u64> + use<> {
 #[must_use]
 pub const fn kernel_figures(kernel: KernelCounts) -> [u64; 6] {
     let KernelCounts { rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors } = kernel;
-    [rx_packets, tx_packets, rx_bytes, tx_bytes, dropped, errors]
+    [
+        rx_packets.get(),
+        tx_packets.get(),
+        rx_bytes.get(),
+        tx_bytes.get(),
+        dropped.get(),
+        errors.get(),
+    ]
 }
 
 /// The figures of [`COUNTS`].
 #[must_use]
 pub const fn count_figures(sample: &Sample) -> [u64; 6] {
     let Sample { rx, tx, .. } = sample;
-    [rx.bytes, tx.bytes, rx.packets, tx.packets, rx.captured, tx.captured]
+    [
+        rx.bytes.get(),
+        tx.bytes.get(),
+        rx.packets.get(),
+        tx.packets.get(),
+        rx.captured.get(),
+        tx.captured.get(),
+    ]
 }
 
 /// The figures of [`PEAKS`].
@@ -89,5 +104,5 @@ pub const fn peak_figures(sample: &Sample) -> [u32; 4] {
 #[must_use]
 pub fn loss_figures(sample: &Sample) -> [u64; 4] {
     let Sample { drops, freezes, late, inexact, .. } = *sample;
-    [drops, freezes.into(), late.into(), inexact.into()]
+    [drops.get(), freezes.into(), late.into(), inexact.into()]
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::{ClientId, NicName, SessionId};
+use wire::{Bytes, Packets};
 
 use crate::store::rows::batch::{Batch, SessionBatch};
 use crate::store::rows::near::Near;
@@ -64,13 +65,13 @@ pub struct Ledger {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Bytes received.
-    pub rx_bytes: u64,
+    pub rx_bytes: Bytes,
     /// Bytes transmitted.
-    pub tx_bytes: u64,
+    pub tx_bytes: Bytes,
     /// Packets received.
-    pub rx_packets: u64,
+    pub rx_packets: Packets,
     /// Packets transmitted.
-    pub tx_packets: u64,
+    pub tx_packets: Packets,
 }
 
 /// The advance of a session, and the records that cover its numbers.
@@ -248,7 +249,7 @@ impl Running {
             rx_packets: sample.rx.packets,
             tx_packets: sample.tx.packets,
         };
-        let before = after.with(own, u64::saturating_sub);
+        let before = after.with(own, Bytes::saturating_sub, Packets::saturating_sub);
         let ledger = self.ledger.get_or_insert_with(|| Ledger {
             session,
             nic: self.nic,
@@ -256,26 +257,31 @@ impl Running {
             last: after,
             counted: Figures::default(),
         });
-        ledger.first = ledger.first.with(before, u64::min);
-        ledger.last = ledger.last.with(after, u64::max);
-        ledger.counted = ledger.counted.with(own, u64::saturating_add);
+        ledger.first = ledger.first.with(before, Bytes::min, Packets::min);
+        ledger.last = ledger.last.with(after, Bytes::max, Packets::max);
+        ledger.counted = ledger.counted.with(own, Bytes::saturating_add, Packets::saturating_add);
     }
 }
 
 impl Figures {
-    fn with(self, other: Self, by: impl Fn(u64, u64) -> u64) -> Self {
+    fn with(
+        self,
+        other: Self,
+        bytes: impl Fn(Bytes, Bytes) -> Bytes,
+        packets: impl Fn(Packets, Packets) -> Packets,
+    ) -> Self {
         Self {
-            rx_bytes: by(self.rx_bytes, other.rx_bytes),
-            tx_bytes: by(self.tx_bytes, other.tx_bytes),
-            rx_packets: by(self.rx_packets, other.rx_packets),
-            tx_packets: by(self.tx_packets, other.tx_packets),
+            rx_bytes: bytes(self.rx_bytes, other.rx_bytes),
+            tx_bytes: bytes(self.tx_bytes, other.tx_bytes),
+            rx_packets: packets(self.rx_packets, other.rx_packets),
+            tx_packets: packets(self.tx_packets, other.tx_packets),
         }
     }
 
     /// The figures in the order of their columns.
     #[must_use]
     pub const fn to_array(self) -> [u64; 4] {
-        [self.rx_bytes, self.tx_bytes, self.rx_packets, self.tx_packets]
+        [self.rx_bytes.get(), self.tx_bytes.get(), self.rx_packets.get(), self.tx_packets.get()]
     }
 }
 
@@ -283,12 +289,17 @@ impl Figures {
 mod tests {
     use super::*;
     use crate::store::rows::epoch::Epoch;
-    use wire::Seq;
-    use wire::WallNs;
     use wire::frame::Counts;
+    use wire::{Seq, WallNs};
 
     fn sample(start_ns: u64, bytes: u64, total_bytes: u64) -> Sample {
-        let rx = Counts { bytes, packets: 1, total_bytes, total_packets: 9, ..Counts::default() };
+        let rx = Counts {
+            bytes: Bytes(bytes),
+            packets: Packets(1),
+            total_bytes: Bytes(total_bytes),
+            total_packets: Packets(9),
+            ..Counts::default()
+        };
         let nic = NicName::new("eth0").unwrap();
         Sample { nic, start_ns: WallNs(start_ns), interval_ns: 1000, rx, ..Sample::default() }
     }
@@ -318,7 +329,7 @@ mod tests {
         assert_eq!((facts.samples.len(), facts.gaps.len()), (1, 1));
         let ledger = &facts.ledgers[0];
         let bytes = (ledger.first.rx_bytes, ledger.last.rx_bytes, ledger.counted.rx_bytes);
-        assert_eq!(bytes, (0, 75, 75));
+        assert_eq!(bytes, (Bytes(0), Bytes(75), Bytes(75)));
         let cursor = &facts.cursors[0];
         assert_eq!((cursor.covered, cursor.gaps, cursor.quarantined), (6, 5, 0));
     }
@@ -363,8 +374,8 @@ mod tests {
         let facts = BatchRows::of(&batch);
         assert_eq!((facts.samples.len(), facts.gaps.len()), (2, 2));
         let gaps = facts.gaps.iter().map(|gap| (gap.reason, gap.sample.unwrap().1.rx.bytes));
-        assert!(gaps.eq([(Gap::Misdated as u8, 2), (Gap::Misdated as u8, 8)]));
-        assert_eq!(facts.ledgers[0].counted.rx_bytes, 15);
+        assert!(gaps.eq([(Gap::Misdated as u8, Bytes(2)), (Gap::Misdated as u8, Bytes(8))]));
+        assert_eq!(facts.ledgers[0].counted.rx_bytes, Bytes(15));
         assert_eq!((facts.cursors[0].covered, facts.cursors[0].gaps), (3, 2));
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::WallNs;
 use wire::tag::{Tag, TagKey};
+use wire::{Bytes, WallNs};
 
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile, bits_per_second, percentile_95};
 use crate::store::rows::points::add;
@@ -283,7 +283,7 @@ impl Groups {
 /// The percentile of both directions; `None` if nothing was measured.
 fn of_step(rows: &[FiveMinuteRow]) -> Option<[u64; 2]> {
     let measured = rows.iter().filter(|row| row.covered_ns > 0);
-    let rates = |bytes: fn(&FiveMinuteRow) -> u64| {
+    let rates = |bytes: fn(&FiveMinuteRow) -> Bytes| {
         measured.clone().map(|row| bits_per_second(bytes(row), row.covered_ns)).collect()
     };
     Some([percentile_95(rates(|it| it.rx_bytes))?, percentile_95(rates(|it| it.tx_bytes))?])

@@ -1,7 +1,7 @@
 //! A NIC's history besides its series: traffic breakdowns and events.
 
-use wire::WallNs;
 use wire::frame::{Gap, Mix, MixCounts, flags};
+use wire::{Bytes, Packets, WallNs};
 
 /// Most rows read for events before a coarser table is used.
 pub const EVENT_ROWS_MAX: usize = 20_000;
@@ -26,7 +26,7 @@ pub enum EventKind {
     /// Packets dropped because the ring was full.
     Lost {
         /// Number of packets.
-        packets: u64,
+        packets: Packets,
     },
     /// The wall clock of the host was stepped.
     ClockStep,
@@ -43,9 +43,9 @@ pub enum EventKind {
         /// The reason, a [`Gap`].
         reason: u8,
         /// Bytes received during the gap.
-        rx_bytes: u64,
+        rx_bytes: Bytes,
         /// Bytes transmitted during the gap.
-        tx_bytes: u64,
+        tx_bytes: Bytes,
     },
 }
 
@@ -53,10 +53,10 @@ pub enum EventKind {
 pub fn row_events(
     time_ns: WallNs,
     interval_ns: u64,
-    drops: u64,
+    drops: Packets,
     row_flags: u32,
 ) -> impl Iterator<Item = NicEvent> {
-    let lost = (drops > 0).then_some(EventKind::Lost { packets: drops });
+    let lost = (drops > Packets(0)).then_some(EventKind::Lost { packets: drops });
     let stepped = (row_flags & flags::CLOCK_STEP != 0).then_some(EventKind::ClockStep);
     let partial = (row_flags & flags::PARTIAL != 0).then_some(EventKind::Capture);
     let kinds = [lost, stepped, partial].into_iter().flatten();
@@ -121,9 +121,11 @@ mod tests {
 
     #[test]
     fn a_row_may_be_several_events() {
-        let kinds: Vec<_> = row_events(WallNs(1), 2, 3, u32::MAX).map(|event| event.kind).collect();
-        let all = [EventKind::Lost { packets: 3 }, EventKind::ClockStep, EventKind::Capture];
+        let kinds: Vec<_> =
+            row_events(WallNs(1), 2, Packets(3), u32::MAX).map(|event| event.kind).collect();
+        let all =
+            [EventKind::Lost { packets: Packets(3) }, EventKind::ClockStep, EventKind::Capture];
         assert_eq!(kinds, all);
-        assert_eq!(row_events(WallNs(1), 2, 0, flags::STACKED).count(), 0);
+        assert_eq!(row_events(WallNs(1), 2, Packets(0), flags::STACKED).count(), 0);
     }
 }

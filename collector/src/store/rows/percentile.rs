@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::WallNs;
+use wire::{Bytes, WallNs};
 
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 
@@ -46,8 +46,8 @@ pub struct PercentileRange {
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::store) struct FiveMinuteRow {
     pub start_ns: WallNs,
-    pub rx_bytes: u64,
-    pub tx_bytes: u64,
+    pub rx_bytes: Bytes,
+    pub tx_bytes: Bytes,
     pub covered_ns: u64,
 }
 
@@ -82,7 +82,7 @@ impl Percentile {
             sum.covered_ns = sum.covered_ns.max(row.covered_ns);
         }
         let measured = intervals.values().filter(|interval| interval.covered_ns > 0);
-        let rates = |bytes: fn(&FiveMinuteRow) -> u64| {
+        let rates = |bytes: fn(&FiveMinuteRow) -> Bytes| {
             measured.clone().map(|it| bits_per_second(bytes(it), it.covered_ns)).collect()
         };
         Self {
@@ -104,9 +104,9 @@ pub fn percentile_95(mut rates: Vec<u64>) -> Option<u64> {
 
 /// Mean rate of bytes over a time, rounded to whole bits.
 #[must_use]
-pub fn bits_per_second(bytes: u64, covered_ns: u64) -> u64 {
+pub fn bits_per_second(bytes: Bytes, covered_ns: u64) -> u64 {
     let covered_ns = u128::from(covered_ns.max(1));
-    let bits = u128::from(bytes) * 8_000_000_000;
+    let bits = u128::from(bytes.get()) * 8_000_000_000;
     u64::try_from((bits + covered_ns / 2) / covered_ns).unwrap_or(u64::MAX)
 }
 
@@ -147,8 +147,8 @@ mod tests {
     fn row(start_ns: u64, rx_bytes: u64, tx_bytes: u64, seconds: u64) -> FiveMinuteRow {
         FiveMinuteRow {
             start_ns: WallNs(start_ns),
-            rx_bytes,
-            tx_bytes,
+            rx_bytes: Bytes(rx_bytes),
+            tx_bytes: Bytes(tx_bytes),
             covered_ns: seconds * 1_000_000_000,
         }
     }

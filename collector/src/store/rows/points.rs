@@ -90,6 +90,7 @@ fn add_counts(sum: &mut PointCounts, more: &PointCounts) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use wire::Bytes;
 
     fn range(from_ns: u64, to_ns: u64, limit: usize) -> SeriesRange {
         let (client, nic) = ("web".to_owned(), "eth0".to_owned());
@@ -105,7 +106,7 @@ mod tests {
 
     fn point(start_ns: u64, bytes: u64) -> Point {
         let peak_1ms_bytes = u32::try_from(bytes).unwrap();
-        let rx = PointCounts { bytes, peak_1ms_bytes, ..PointCounts::default() };
+        let rx = PointCounts { bytes: Bytes(bytes), peak_1ms_bytes, ..PointCounts::default() };
         Point { start_ns: WallNs(start_ns), interval_ns: 10, rx, ..Point::default() }
     }
 
@@ -125,7 +126,7 @@ mod tests {
         }
         let merged = points.finish();
         let seen: Vec<_> = merged.iter().map(|p| (p.start_ns, p.interval_ns, p.rx.bytes)).collect();
-        assert_eq!(seen, [(WallNs(100), 30, 10), (WallNs(150), 10, 4)]);
+        assert_eq!(seen, [(WallNs(100), 30, Bytes(10)), (WallNs(150), 10, Bytes(4))]);
         assert_eq!(merged[0].rx.peak_1ms_bytes, 7);
     }
 
@@ -140,8 +141,8 @@ mod tests {
             starts.iter().for_each(|start| points.push(point(*start, *start)));
             let merged = points.finish();
             prop_assert!(merged.len() <= limit);
-            let sum: u64 = merged.iter().map(|point| point.rx.bytes).sum();
-            prop_assert_eq!(sum, starts.iter().sum::<u64>());
+            let sum: Bytes = merged.iter().map(|point| point.rx.bytes).sum();
+            prop_assert_eq!(sum, Bytes(starts.iter().sum()));
             let covered: u64 = merged.iter().map(|point| point.interval_ns).sum();
             prop_assert_eq!(covered, 10 * starts.len() as u64);
             let peak = merged.iter().map(|point| u64::from(point.rx.peak_1ms_bytes)).max();

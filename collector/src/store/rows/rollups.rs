@@ -92,9 +92,10 @@ mod tests {
     use wire::frame::Counts;
 
     use super::*;
+    use wire::{Bytes, Packets};
 
     fn sample(start_ns: u64, bytes: u64) -> Sample {
-        let rx = Counts { bytes, packets: 1, ..Counts::default() };
+        let rx = Counts { bytes: Bytes(bytes), packets: Packets(1), ..Counts::default() };
         Sample { start_ns: WallNs(start_ns), interval_ns: 1000, rx, ..Sample::default() }
     }
 
@@ -103,8 +104,9 @@ mod tests {
         let [last, first, late] =
             [sample(MINUTE_NS - 1, 1), sample(MINUTE_NS, 2), sample(MINUTE_NS - 9, 4)];
         let rollups = Rollups::of(&[(0, &last), (0, &first), (1, &first), (0, &late)]);
-        let row =
-            |it: &Rollup| (it.nic, it.time_ns.get(), it.sum.rx.bytes, it.samples, it.covered_ns);
+        let row = |it: &Rollup| {
+            (it.nic, it.time_ns.get(), it.sum.rx.bytes.get(), it.samples, it.covered_ns)
+        };
         let minutes: Vec<_> = rollups.minutes.iter().map(row).collect();
         assert_eq!(
             minutes,

@@ -1,6 +1,6 @@
 //! Series: the traffic of one NIC over a time range.
 
-use wire::WallNs;
+use wire::{Bytes, Packets, WallNs};
 
 /// The table that points are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Point {
     /// Transmitted.
     pub tx: PointCounts,
     /// Packets dropped because the ring was full, both directions.
-    pub drops: u64,
+    pub drops: Packets,
     /// Bits of [`wire::frame::flags`].
     pub flags: u32,
 }
@@ -96,11 +96,11 @@ pub struct Point {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PointCounts {
     /// Bytes on the wire.
-    pub bytes: u64,
+    pub bytes: Bytes,
     /// Packets on the wire.
-    pub packets: u64,
+    pub packets: Packets,
     /// Packets as the tap saw them.
-    pub captured: u64,
+    pub captured: Packets,
     /// Most bytes within any 1 ms.
     pub peak_1ms_bytes: u32,
     /// Most bytes within any 10 ms.

@@ -3,6 +3,7 @@
 
 use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, KernelCounts, Sample};
+use wire::{Bytes, Packets};
 
 use crate::store::rows::columns::{count_figures, peak_figures};
 
@@ -55,7 +56,7 @@ pub(in crate::store) fn fit_frame(frame: &mut Frame) -> Result<(), String> {
 /// True if a sample's figures fit the small columns of `bandwidth_stats`.
 fn fits(sample: &Sample) -> bool {
     let [_, _, packets @ ..] = count_figures(sample);
-    let small = packets.into_iter().chain([sample.drops, sample.flags.into()]);
+    let small = packets.into_iter().chain([sample.drops.get(), sample.flags.into()]);
     let peaks = peak_figures(sample).map(u64::from);
     small.chain(peaks).all(|figure| figure <= ROW_MAX)
 }
@@ -64,7 +65,7 @@ fn fits(sample: &Sample) -> bool {
 fn parts(sample: &Sample) -> u64 {
     let Sample { rx, tx, .. } = sample;
     let figures = [rx.packets, rx.captured, tx.packets, tx.captured, sample.drops];
-    let parts = figures.into_iter().max().unwrap_or(0).div_ceil(ROW_MAX).max(1);
+    let parts = figures.into_iter().max().unwrap_or_default().get().div_ceil(ROW_MAX).max(1);
     if parts <= PARTS_MAX.min(sample.interval_ns) { parts } else { 1 }
 }
 
@@ -81,14 +82,16 @@ fn split(sample: &Sample) -> impl Iterator<Item = Sample> + use<> {
         let share = |figure: u64| until(figure, part + 1) - until(figure, part);
         #[allow(clippy::cast_possible_truncation, reason = "at most the figure")]
         let small = |figure: u32| share(figure.into()) as u32;
+        let bytes = |bytes: Bytes| Bytes(share(bytes.get()));
+        let packets = |packets: Packets| Packets(share(packets.get()));
         let counts = |it: Counts| {
             let after = |figure: u64| figure - until(figure, part + 1);
             Counts {
-                bytes: share(it.bytes),
-                packets: share(it.packets),
-                captured: share(it.captured),
-                total_bytes: it.total_bytes.saturating_sub(after(it.bytes)),
-                total_packets: it.total_packets.saturating_sub(after(it.packets)),
+                bytes: bytes(it.bytes),
+                packets: packets(it.packets),
+                captured: packets(it.captured),
+                total_bytes: it.total_bytes.saturating_sub(Bytes(after(it.bytes.get()))),
+                total_packets: it.total_packets.saturating_sub(Packets(after(it.packets.get()))),
                 ..it
             }
         };
@@ -99,17 +102,17 @@ fn split(sample: &Sample) -> impl Iterator<Item = Sample> + use<> {
             interval_ns: share(sample.interval_ns),
             rx: counts(sample.rx),
             tx: counts(sample.tx),
-            drops: share(sample.drops),
+            drops: packets(sample.drops),
             freezes: small(sample.freezes),
             late: small(sample.late),
             inexact: small(sample.inexact),
             kernel: KernelCounts {
-                rx_packets: share(rx_packets),
-                tx_packets: share(tx_packets),
-                rx_bytes: share(rx_bytes),
-                tx_bytes: share(tx_bytes),
-                dropped: share(dropped),
-                errors: share(errors),
+                rx_packets: packets(rx_packets),
+                tx_packets: packets(tx_packets),
+                rx_bytes: bytes(rx_bytes),
+                tx_bytes: bytes(tx_bytes),
+                dropped: packets(dropped),
+                errors: packets(errors),
             },
             ..sample
         }
@@ -120,7 +123,7 @@ fn split(sample: &Sample) -> impl Iterator<Item = Sample> + use<> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use wire::WallNs;
+    use wire::{Bytes, WallNs};
 
     proptest! {
         #[test]
@@ -133,12 +136,12 @@ mod tests {
             let (peak_1ms_bytes, peak_10ms_bytes) = (7, small / 2);
             let (total_bytes, total_packets) = (bytes + 5, packets + 9);
             let rx = Counts {
-                bytes, packets, captured: packets / 3,
-                peak_1ms_bytes, peak_10ms_bytes, total_bytes, total_packets,
+                bytes: Bytes(bytes), packets: Packets(packets), captured: Packets(packets / 3),
+                peak_1ms_bytes, peak_10ms_bytes, total_bytes: Bytes(total_bytes), total_packets: Packets(total_packets),
             };
-            let kernel = KernelCounts { rx_packets: packets, errors: 3, ..KernelCounts::default() };
+            let kernel = KernelCounts { rx_packets: Packets(packets), errors: Packets(3), ..KernelCounts::default() };
             let sample = Sample {
-                start_ns: WallNs(1_000), interval_ns, rx, tx: Counts { packets: 1, ..rx }, drops: packets / 2,
+                start_ns: WallNs(1_000), interval_ns, rx, tx: Counts { packets: Packets(1), ..rx }, drops: Packets(packets / 2),
                 freezes: small, late: 1, inexact: small / 7, flags: 9, kernel,
                 ..Sample::default()
             };
@@ -148,7 +151,7 @@ mod tests {
                 let grown = pair[1].rx.total_packets - pair[0].rx.total_packets;
                 prop_assert_eq!(grown, pair[1].rx.packets);
             }
-            prop_assert!(parts.iter().all(|part| part.rx.packets <= ROW_MAX));
+            prop_assert!(parts.iter().all(|part| part.rx.packets <= Packets(ROW_MAX)));
             let mut whole = parts[0];
             parts[1..].iter().for_each(|part| whole.merge(part));
             prop_assert_eq!(whole, sample);
@@ -157,10 +160,11 @@ mod tests {
 
     #[test]
     fn what_no_nic_can_have_carried_stays_whole() {
-        let rx = Counts { packets: u64::MAX / 2, ..Counts::default() };
+        let rx = Counts { packets: Packets(u64::MAX / 2), ..Counts::default() };
         let sample = Sample { interval_ns: 1 << 40, rx, ..Sample::default() };
         assert_eq!(parts(&sample), 1);
-        let short = Sample { interval_ns: 1, rx: Counts { packets: 1 << 33, ..rx }, ..sample };
+        let short =
+            Sample { interval_ns: 1, rx: Counts { packets: Packets(1 << 33), ..rx }, ..sample };
         assert_eq!(parts(&short), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
-use wire::WallNs;
+use wire::{Bytes, WallNs};
 
 use super::error::Failure;
 use super::lease::{Reads, Writes};
@@ -118,10 +118,10 @@ fn cycle(row: &Row<'_>) -> rusqlite::Result<AccountCycle> {
         rule: row.get(6)?,
         basis: row.get(7)?,
         counted: [number(row, 8)?, number(row, 9)?, number(row, 10)?, number(row, 11)?],
-        opening_bytes: number(row, 12)?,
-        used_bytes: number(row, 13)?,
-        used_max_bytes: some(14)?,
-        quota_bytes: some(15)?,
+        opening_bytes: Bytes(number(row, 12)?),
+        used_bytes: Bytes(number(row, 13)?),
+        used_max_bytes: some(14)?.map(Bytes),
+        quota_bytes: some(15)?.map(Bytes),
         missing_ns: number(row, 16)?,
         p95_bits_per_second: some(17)?,
         commit_bits_per_second: some(18)?,
@@ -153,10 +153,10 @@ fn keep_cycle(db: &Connection, it: &AccountCycle) -> Result<(), Failure> {
         tx_bytes,
         rx_packets,
         tx_packets,
-        bounded(it.opening_bytes),
-        bounded(it.used_bytes),
-        it.used_max_bytes.map(bounded),
-        it.quota_bytes.map(bounded),
+        bounded(it.opening_bytes.get()),
+        bounded(it.used_bytes.get()),
+        it.used_max_bytes.map(|bytes| bounded(bytes.get())),
+        it.quota_bytes.map(|bytes| bounded(bytes.get())),
         bounded(it.missing_ns),
         it.p95_bits_per_second.map(bounded),
         it.commit_bits_per_second.map(bounded),
@@ -178,7 +178,7 @@ fn entries(db: &Connection, account: Option<String>) -> Result<Vec<KeptEntry>, F
             account: row.get(1)?,
             cycle: row.get(2)?,
             kind: EntryKind::named(&kind),
-            bytes: number(row, 4)?,
+            bytes: Bytes(number(row, 4)?),
             reason: row.get(5)?,
             operator: row.get(6)?,
             at_s: number(row, 7)? / 1_000_000_000,
@@ -202,7 +202,7 @@ fn add_entry(db: &mut Connection, entry: &AccountEntry) -> Result<(), Failure> {
             account,
             cycle,
             kind.name(),
-            bounded(*bytes),
+            bounded(bytes.get()),
             reason,
             operator,
             bounded(at_s.saturating_mul(1_000_000_000)),

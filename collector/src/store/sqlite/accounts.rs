@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
-use wire::WallNs;
 use wire::frame::{Gap, flags};
+use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::lease::Reads;
@@ -76,7 +76,7 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
             covered_ns: number(row, 1)?,
             rx: volume(row, 2)?,
             tx: volume(row, 4)?,
-            drops: number(row, 6)?,
+            drops: Packets(number(row, 6)?),
             stacked: row.get::<_, u32>(7)? & flags::STACKED != 0,
         })
     })?;
@@ -104,5 +104,5 @@ fn nic_history(db: &mut Connection, range: &NicRange) -> Result<NicHistory, Fail
 }
 
 fn volume(row: &Row<'_>, at: usize) -> rusqlite::Result<Volume> {
-    Ok(Volume { bytes: number(row, at)?, packets: number(row, at + 1)? })
+    Ok(Volume { bytes: Bytes(number(row, at)?), packets: Packets(number(row, at + 1)?) })
 }

@@ -83,7 +83,7 @@ fn read(
     let send = tokio::runtime::Handle::current();
     while let Some((nic, left, skip)) = place.next(range) {
         if let Some(key) = nic_key(transaction, &left)? {
-            let found = select.query_map(&key.params(), |row| {
+            let found = select.query_map(key.params(), |row| {
                 Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
             })?;
             let mut found = found.skip(skip).peekable();

@@ -1,8 +1,8 @@
 //! Reads traffic breakdowns and events.
 
 use rusqlite::{Connection, Row, params};
-use wire::WallNs;
 use wire::frame::Mix;
+use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::number::number;
@@ -24,7 +24,7 @@ pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure>
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
         sums.join(", ")
     ))?;
-    Ok(select.query_row(&key.params(), |row| {
+    Ok(select.query_row(key.params(), |row| {
         let figures = (1..=columns.len()).map(|at| narrow(row, at));
         Ok(mix_of(narrow(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
     })?)
@@ -46,9 +46,9 @@ pub(super) fn events(
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
              AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit_rows}"
     ))?;
-    let mut rows = select.query(&key.params())?;
+    let mut rows = select.query(key.params())?;
     while let Some(row) = rows.next()? {
-        let drops = number(row, 2)?;
+        let drops = Packets(number(row, 2)?);
         events.extend(row_events(
             WallNs::of_column(row.get(0)?),
             number(row, 1)?,
@@ -85,7 +85,7 @@ pub(super) fn events(
              AND time + interval_ns > ?3 AND time < ?4 ORDER BY time DESC LIMIT ?5",
     )?;
     let rows = gaps.query_map(params![client, nic, from, to, limit_rows], |row| {
-        let (rx_bytes, tx_bytes) = (number(row, 3)?, number(row, 4)?);
+        let (rx_bytes, tx_bytes) = (Bytes(number(row, 3)?), Bytes(number(row, 4)?));
         let kind = EventKind::Gap { reason: row.get(2)?, rx_bytes, tx_bytes };
         Ok(NicEvent { time_ns: WallNs::of_column(row.get(0)?), interval_ns: number(row, 1)?, kind })
     })?;

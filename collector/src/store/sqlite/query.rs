@@ -1,10 +1,10 @@
 //! Reads clients and series.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
-use wire::WallNs;
 use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
+use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::number::number;
@@ -88,7 +88,7 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time"
     ))?;
     let mut points = Points::new(range);
-    let mut rows = select.query(&key.params())?;
+    let mut rows = select.query(key.params())?;
     while let Some(row) = rows.next()? {
         points.push(point(row)?);
     }
@@ -108,8 +108,8 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
     )?;
     let (from, to) = (found.from_ns.to_column(), found.to_ns.to_column());
     let rows = select.query_map(params![client, nic, from, to, flags::STACKED], |row| {
-        let (start_ns, rx_bytes) = (WallNs::of_column(row.get(0)?), number(row, 1)?);
-        let (tx_bytes, covered_ns) = (number(row, 2)?, number(row, 3)?);
+        let (start_ns, rx_bytes) = (WallNs::of_column(row.get(0)?), Bytes(number(row, 1)?));
+        let (tx_bytes, covered_ns) = (Bytes(number(row, 2)?), number(row, 3)?);
         Ok(FiveMinuteRow { start_ns, rx_bytes, tx_bytes, covered_ns })
     })?;
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
@@ -188,9 +188,9 @@ pub(super) fn choose(
 pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
     let counts = |at: usize| {
         Ok::<_, rusqlite::Error>(PointCounts {
-            bytes: number(row, at)?,
-            packets: number(row, at + 1)?,
-            captured: number(row, at + 2)?,
+            bytes: Bytes(number(row, at)?),
+            packets: Packets(number(row, at + 1)?),
+            captured: Packets(number(row, at + 2)?),
             peak_1ms_bytes: row.get(at + 3)?,
             peak_10ms_bytes: row.get(at + 4)?,
         })
@@ -200,7 +200,7 @@ pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
         interval_ns: number(row, 1)?,
         rx: counts(2)?,
         tx: counts(7)?,
-        drops: number(row, 12)?,
+        drops: Packets(number(row, 12)?),
         flags: row.get(13)?,
     })
 }

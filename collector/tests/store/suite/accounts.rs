@@ -10,6 +10,7 @@ use collector::store::{AccountEntry, Commit, Database, EntryKind, RetentionLimit
 use wire::WallNs;
 use wire::frame::{Gap, Sample, flags};
 use wire::message::{Inventory, Nic};
+use wire::{Bytes, Packets};
 
 use super::place::{Place, assert_sound, opened};
 use super::views::rate;
@@ -77,11 +78,11 @@ pub async fn account_totals_are_what_sql_says_over_raw_rows(place: &impl Place) 
             let rx = sum(&format!("rx_bytes + {packets} * rx_packets"), of).await;
             let tx = sum(&format!("tx_bytes + {packets} * tx_packets"), of).await;
             for (rule, used) in [("rx", rx), ("tx", tx), ("sum", rx + tx), ("max", rx.max(tx))] {
-                assert_eq!(billed(rule).await.used_bytes, used, "{members} {rule} {basis}");
+                assert_eq!(billed(rule).await.used_bytes, Bytes(used), "{members} {rule} {basis}");
             }
             let metered = billed("sum").await.metered;
-            assert_eq!(metered.rx_bytes, sum("rx_bytes", of).await);
-            assert_eq!(metered.tx_packets, sum("tx_packets", of).await);
+            assert_eq!(metered.rx_bytes, Bytes(sum("rx_bytes", of).await));
+            assert_eq!(metered.tx_packets, Packets(sum("tx_packets", of).await));
         }
     }
     // The cycle before has the rest.
@@ -91,7 +92,7 @@ pub async fn account_totals_are_what_sql_says_over_raw_rows(place: &impl Place) 
     let sql =
         "SELECT CAST(sum(rx_bytes) AS bigint) FROM bandwidth_stats s JOIN nics n ON n.id = s.nic
                WHERE s.interval_ns = 21000000000 AND n.name = 'eth0'";
-    let before = i64::try_from(before.unwrap().used_bytes).unwrap();
+    let before = i64::try_from(before.unwrap().used_bytes.get()).unwrap();
     assert_eq!(place.numbers(sql).await, [before]);
 }
 
@@ -115,8 +116,8 @@ pub async fn an_account_knows_what_was_not_measured(place: &impl Place) {
     let keys = r#""members": ["web/eth0", "web/eth9", "db"], "rule": "rx""#;
     let of = billed(&store, keys, START + 62 * MINUTE).await;
     // 40 x 1000 + 5000 bytes, and at most 10 minutes x 60 s x 125,000,000 bytes/s.
-    assert_eq!((of.used_bytes, of.metered.missing_ns), (45_000, 10 * MINUTE));
-    assert_eq!(of.used_max_bytes, Some(45_000 + 75_000_000_000));
+    assert_eq!((of.used_bytes, of.metered.missing_ns), (Bytes(45_000), 10 * MINUTE));
+    assert_eq!(of.used_max_bytes, Some(Bytes(45_000 + 75_000_000_000)));
     assert_eq!((of.metered.elapsed_intervals, of.metered.measured_intervals), (12, 8));
     assert_eq!(of.unknown_members, ["web/eth9", "db"]);
     // Down since 00:30: nothing can have passed until 00:40, when it is up.
@@ -124,7 +125,7 @@ pub async fn an_account_knows_what_was_not_measured(place: &impl Place) {
     store.record_inventory(&client("web"), &down, WallNs(START + 30 * MINUTE)).await.unwrap();
     store.record_inventory(&client("web"), &inventory, WallNs(START + 40 * MINUTE)).await.unwrap();
     let of = billed(&store, keys, START + 62 * MINUTE).await;
-    assert_eq!((of.metered.missing_ns, of.used_max_bytes), (0, Some(45_000)));
+    assert_eq!((of.metered.missing_ns, of.used_max_bytes), (0, Some(Bytes(45_000))));
 }
 
 pub async fn an_account_counts_forgotten_clients_until_their_rows_go(place: &impl Place) {
@@ -135,12 +136,12 @@ pub async fn an_account_counts_forgotten_clients_until_their_rows_go(place: &imp
     store.commit(&Agent::new("db", 2, 1).next(vec![sample(500)])).await.unwrap();
     let keys = r#""members": ["web", "db"], "rule": "rx""#;
     let used = async || billed(&store, keys, START + 60 * MINUTE).await;
-    assert_eq!(used().await.used_bytes, 1500);
+    assert_eq!(used().await.used_bytes, Bytes(1500));
     store.forget(&client("web"), WallNs(START + 60 * MINUTE)).await.unwrap();
-    assert_eq!(used().await.used_bytes, 1500, "it carried them all the same");
+    assert_eq!(used().await.used_bytes, Bytes(1500), "it carried them all the same");
     store.purge(&client("web")).await.unwrap();
     let left = used().await;
-    assert_eq!((left.used_bytes, left.unknown_members), (500, vec!["web".to_owned()]));
+    assert_eq!((left.used_bytes, left.unknown_members), (Bytes(500), vec!["web".to_owned()]));
 }
 
 pub async fn a_cycle_of_which_sums_were_deleted_has_no_statement(place: &impl Place) {
@@ -154,10 +155,10 @@ pub async fn a_cycle_of_which_sums_were_deleted_has_no_statement(place: &impl Pl
         let account = account(r#""members": ["web"]"#);
         bill(&*store, &account, Some(cycle.parse().unwrap()), WallNs(now)).await
     };
-    assert_eq!(of("2027-01").await.unwrap().used_bytes, 1000);
+    assert_eq!(of("2027-01").await.unwrap().used_bytes, Bytes(1000));
     store.retain(&limits, WallNs(now)).await.unwrap();
     assert!(matches!(of("2027-01").await, Err(BillError::Deleted(_))));
-    assert_eq!(of("2027-02").await.unwrap().used_bytes, 1000);
+    assert_eq!(of("2027-02").await.unwrap().used_bytes, Bytes(1000));
 }
 
 /// A book of one account of web/eth0, in which an hour of 60 samples carried 1000 bytes each, and its
@@ -176,7 +177,7 @@ fn entry(kind: EntryKind, cycle: &str, bytes: u64) -> AccountEntry {
         account: "transit".into(),
         cycle: cycle.into(),
         kind,
-        bytes,
+        bytes: Bytes(bytes),
         reason: "as agreed".into(),
         operator: "ann".into(),
         at_s: START / SECOND,
@@ -198,15 +199,15 @@ pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl 
     book.renew(WallNs(end + DAY - 1)).await.unwrap();
     let closed = of("2027-01", end + DAY - 1).await;
     // 60 x 1000 + 400.
-    assert_eq!((closed.state, closed.used_bytes), (CycleState::Closed, 60_400));
-    assert_eq!((closed.opening_bytes, closed.entries.len()), (400, 2));
-    assert_eq!(of("2027-02", end).await.opening_bytes, 0, "it is for one cycle");
+    assert_eq!((closed.state, closed.used_bytes), (CycleState::Closed, Bytes(60_400)));
+    assert_eq!((closed.opening_bytes, closed.entries.len()), (Bytes(400), 2));
+    assert_eq!(of("2027-02", end).await.opening_bytes, Bytes(0), "it is for one cycle");
 
     book.renew(WallNs(end + DAY)).await.unwrap();
     let frozen = of("2027-01", end + DAY).await;
     assert_eq!(
         (frozen.state, frozen.used_bytes, frozen.late_bytes),
-        (CycleState::Frozen, 60_400, Some(0))
+        (CycleState::Frozen, Bytes(60_400), Some(0))
     );
     let sql = "SELECT used_bytes FROM account_cycles WHERE frozen_at IS NOT NULL";
     assert_eq!(place.numbers(sql).await, [60_400]);
@@ -220,10 +221,10 @@ pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl 
     store.add_account_entry(&entry(EntryKind::Provider, "2027-01", 66_440)).await.unwrap();
     book.renew(WallNs(end + 2 * DAY)).await.unwrap();
     let same = of("2027-01", end + 2 * DAY).await;
-    assert_eq!((same.used_bytes, same.late_bytes), (60_400, Some(700)));
+    assert_eq!((same.used_bytes, same.late_bytes), (Bytes(60_400), Some(700)));
     assert_eq!((&same.digest, &same.metered), (&frozen.digest, &frozen.metered));
     // 66,440 / 60,400 = 1.1.
-    assert_eq!((same.provider_bytes, same.provider_percent), (Some(66_440), Some(10.0)));
+    assert_eq!((same.provider_bytes, same.provider_percent), (Some(Bytes(66_440)), Some(10.0)));
     assert_sound(&store).await;
 
     // Its figures outlive its rows, and other terms.
@@ -232,7 +233,7 @@ pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl 
     let left = of("2027-01", end + 3 * DAY).await;
     assert_eq!(
         (left.used_bytes, left.late_bytes),
-        (60_400, Some(-60_000)),
+        (Bytes(60_400), Some(-60_000)),
         "what went is told too"
     );
     assert_eq!(left.terms, frozen.terms);
@@ -299,7 +300,8 @@ pub async fn cycles_in_which_no_collector_ran_are_frozen_after_it(place: &impl P
     // 15 January + 31 + 28 + 31 days = 15 April.
     book.renew(WallNs(START + 91 * DAY + 60 * MINUTE)).await.unwrap();
     let frozen = book.frozen(&"transit".parse().unwrap()).await.unwrap();
-    let used: Vec<_> = frozen.iter().map(|it| (it.cycle.to_string(), it.used_bytes)).collect();
+    let used: Vec<_> =
+        frozen.iter().map(|it| (it.cycle.to_string(), it.used_bytes.get())).collect();
     let expected = [("2027-03", 700), ("2027-02", 0), ("2027-01", 60_000)];
     assert_eq!(used, expected.map(|(cycle, bytes)| (cycle.to_owned(), bytes)));
     // Of 2027-02, nothing was measured: that is no zero, but without a link speed there is no bound.

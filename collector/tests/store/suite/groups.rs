@@ -6,6 +6,7 @@ use collector::store::{Commit, Group, GroupsRange};
 use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 use wire::tag::{Tag, TagKey, TagSet};
+use wire::{Bytes, Packets};
 
 use super::place::{Place, assert_sound};
 use crate::batches::{Agent, MINUTE, START, client, hello, nic};
@@ -32,15 +33,15 @@ fn sums(groups: &[Group], of: impl Fn(&Group) -> u64) -> BTreeMap<String, u64> {
 }
 
 fn rx_bytes(group: &Group) -> u64 {
-    group.points.iter().map(|it| it.point.rx.bytes).sum()
+    group.points.iter().map(|it| it.point.rx.bytes.get()).sum()
 }
 
 /// A NIC's sample of 30 s.
 fn sample(name: &str, at: u64, noise: u64) -> Sample {
     let counts = |shift: u32| Counts {
-        bytes: noise >> shift,
-        packets: 1 + (noise >> 50),
-        captured: 1,
+        bytes: Bytes(noise >> shift),
+        packets: Packets(1 + (noise >> 50)),
+        captured: Packets(1),
         peak_1ms_bytes: u32::try_from(noise >> 40).unwrap(),
         ..Counts::default()
     };
@@ -99,8 +100,8 @@ pub async fn sums_of_groups_are_those_of_the_raw_rows_to_the_byte(place: &impl P
         type Figure = fn(&Group) -> u64;
         let figures: [(&str, Figure); 4] = [
             ("rx_bytes", rx_bytes),
-            ("tx_bytes", |it| it.points.iter().map(|it| it.point.tx.bytes).sum()),
-            ("rx_packets", |it| it.points.iter().map(|it| it.point.rx.packets).sum()),
+            ("tx_bytes", |it| it.points.iter().map(|it| it.point.tx.bytes.get()).sum()),
+            ("rx_packets", |it| it.points.iter().map(|it| it.point.rx.packets.get()).sum()),
             ("interval_ns / 2", |it| it.points.iter().map(|it| it.point.interval_ns).sum()),
         ];
         for (figure, of) in &figures[..3] {
@@ -147,7 +148,7 @@ pub async fn the_percentile_of_a_group_pools_its_nics_before_ranking(place: &imp
         let mut agent = Agent::new(id, session, 1);
         let samples = (0..40).map(|n| {
             let bytes = if n % 2 == session % 2 || n == 20 { busy } else { 0 };
-            let rx = Counts { bytes, packets: 1, ..Counts::default() };
+            let rx = Counts { bytes: Bytes(bytes), packets: Packets(1), ..Counts::default() };
             let (start_ns, interval_ns) = (WallNs(START + n * 5 * MINUTE), 5 * MINUTE);
             Sample { nic: nic("eth0"), start_ns, interval_ns, rx, ..Sample::default() }
         });

@@ -5,6 +5,7 @@ use wire::WallNs;
 use wire::frame::{Gap, KernelCounts, Mix, MixCounts, Sample, flags};
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
+use wire::{Bytes, Packets};
 
 use super::place::{Place, opened};
 use crate::batches::{SECOND, START, batch, client, hello, nic, sample};
@@ -48,7 +49,7 @@ pub async fn a_mix_is_summed_over_its_range(place: &impl Place) {
         let figures = (1..).map(|figure: u64| figure * n);
         let mut rx = MixCounts::default();
         rx.figures_mut().zip(figures).for_each(|(own, figure)| *own = figure);
-        let tx = MixCounts { tcp_bytes: n, ..MixCounts::default() };
+        let tx = MixCounts { tcp_bytes: Bytes(n), ..MixCounts::default() };
         let start_ns = START + n * 10 * SECOND;
         Mix {
             nic: nic("eth0"),
@@ -83,8 +84,8 @@ pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
         let inventory = Inventory { nics };
         store.record_inventory(&client("web"), &inventory, WallNs(at(seconds))).await.unwrap();
     }
-    let quiet = Sample { drops: 0, ..sample("eth0", at(6), 1) };
-    let lossy = Sample { drops: 9, ..sample("eth0", at(7), 1) };
+    let quiet = Sample { drops: Packets(0), ..sample("eth0", at(6), 1) };
+    let lossy = Sample { drops: Packets(9), ..sample("eth0", at(7), 1) };
     let stepped = Sample { flags: flags::CLOCK_STEP | flags::STACKED, ..quiet };
     let stepped = Sample { start_ns: WallNs(at(8)), ..stepped };
     let other = Sample { nic: nic("eth1"), ..lossy };
@@ -101,9 +102,13 @@ pub async fn what_happened_to_a_nic_is_known(place: &impl Place) {
         event(3, 0, EventKind::LinkDown),
         event(4, 0, EventKind::LinkUp),
         event(5, 0, EventKind::LinkDown),
-        event(7, interval_ns, EventKind::Lost { packets: 9 }),
+        event(7, interval_ns, EventKind::Lost { packets: Packets(9) }),
         event(8, interval_ns, EventKind::ClockStep),
-        event(9, interval_ns, EventKind::Gap { reason, rx_bytes: 1001, tx_bytes: 2001 }),
+        event(
+            9,
+            interval_ns,
+            EventKind::Gap { reason, rx_bytes: Bytes(1001), tx_bytes: Bytes(2001) },
+        ),
     ];
     let range = nic_range(START, at(60));
     assert_eq!(store.events(&range, 100).await.unwrap(), expected);
@@ -125,32 +130,40 @@ fn nic_range(from_ns: u64, to_ns: u64) -> NicRange {
 pub async fn every_figure_of_a_mix_has_its_column(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     let rx = MixCounts {
-        multicast_packets: 1,
-        broadcast_packets: 2,
-        size_packets: [3, 4, 5, 6, 7, 8, 9],
-        ipv4_bytes: 10,
-        ipv6_bytes: 11,
-        arp_bytes: 12,
-        other_bytes: 13,
-        tcp_packets: 14,
-        tcp_bytes: 15,
-        udp_packets: 16,
-        udp_bytes: 17,
-        icmp_packets: 18,
-        icmp_bytes: 19,
-        other_transport_packets: 20,
-        other_transport_bytes: 21,
-        tcp_syn_packets: 22,
-        tcp_rst_packets: 23,
+        multicast_packets: Packets(1),
+        broadcast_packets: Packets(2),
+        size_packets: [
+            Packets(3),
+            Packets(4),
+            Packets(5),
+            Packets(6),
+            Packets(7),
+            Packets(8),
+            Packets(9),
+        ],
+        ipv4_bytes: Bytes(10),
+        ipv6_bytes: Bytes(11),
+        arp_bytes: Bytes(12),
+        other_bytes: Bytes(13),
+        tcp_packets: Packets(14),
+        tcp_bytes: Bytes(15),
+        udp_packets: Packets(16),
+        udp_bytes: Bytes(17),
+        icmp_packets: Packets(18),
+        icmp_bytes: Bytes(19),
+        other_transport_packets: Packets(20),
+        other_transport_bytes: Bytes(21),
+        tcp_syn_packets: Packets(22),
+        tcp_rst_packets: Packets(23),
     };
-    let tx = MixCounts { udp_bytes: 99, ..rx };
+    let tx = MixCounts { udp_bytes: Bytes(99), ..rx };
     let kernel = KernelCounts {
-        rx_packets: 31,
-        tx_packets: 32,
-        rx_bytes: 33,
-        tx_bytes: 34,
-        dropped: 35,
-        errors: 36,
+        rx_packets: Packets(31),
+        tx_packets: Packets(32),
+        rx_bytes: Bytes(33),
+        tx_bytes: Bytes(34),
+        dropped: Packets(35),
+        errors: Packets(36),
     };
     let mix =
         Mix { nic: nic("eth0"), start_ns: WallNs(START), interval_ns: 10 * SECOND, rx, tx, kernel };

@@ -7,6 +7,7 @@ use wire::bounds::FIGURE_MAX;
 use wire::frame::Sample;
 use wire::id::SessionId;
 use wire::message::{Inventory, Nic};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 use super::place::{Place, assert_sound, opened, raw};
@@ -24,10 +25,10 @@ pub async fn a_frame_that_can_not_be_kept_goes_to_quarantine_alone(place: &impl 
     let full = i64::MAX.cast_unsigned() - FIGURE_MAX - FIGURE_MAX / 2;
     place.execute(&format!("UPDATE bandwidth_1m SET rx_bytes = {full}")).await;
     for frame in [5, 12] {
-        frames[frame].samples[0].rx.bytes = FIGURE_MAX;
+        frames[frame].samples[0].rx.bytes = Bytes(FIGURE_MAX);
     }
     // Figures beyond any link aren't even tried.
-    frames[17].samples[0].rx.bytes = i64::MAX.cast_unsigned();
+    frames[17].samples[0].rx.bytes = Bytes(i64::MAX.cast_unsigned());
     let taken = store.commit(&batch([agent.batch(frames)])).await.unwrap();
     let [told] = &taken.quarantined[..] else { panic!("{taken:?}") };
     assert_eq!((told.frames, told.whole), (2, false), "{told:?}");
@@ -49,7 +50,7 @@ pub async fn frames_in_quarantine_are_deleted_by_an_age_of_their_own(place: &imp
     let mut frames = Vec::new();
     for n in 0..450 {
         let mut frame = agent.frame(vec![sample("eth0", now + n * SECOND, n)]);
-        frame.samples[0].rx.bytes = i64::MAX.cast_unsigned();
+        frame.samples[0].rx.bytes = Bytes(i64::MAX.cast_unsigned());
         frames.push(frame);
     }
     frames.push(agent.frame(vec![sample("eth0", now, 1)]));
@@ -108,7 +109,7 @@ pub async fn a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows(place: &i
     let (store, mut agent) = opened(place).await;
     let mut fast = Sample { interval_ns: MINUTE, ..sample("eth0", START, 9) };
     // 150 million packets/s in one direction.
-    (fast.rx.packets, fast.rx.bytes) = (9_000_000_007, 9_000_000_007 * 64);
+    (fast.rx.packets, fast.rx.bytes) = (Packets(9_000_000_007), Bytes(9_000_000_007 * 64));
     let slow = sample("eth0", START + MINUTE, 1);
     let frames = vec![agent.frame(vec![fast]), agent.frame(vec![slow])];
     store.commit(&batch([agent.batch(frames)])).await.unwrap();

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wire::WallNs;
 use wire::frame::{Counts, Mix, Sample};
+use wire::{Bytes, Packets};
 
 use super::place::{Place, assert_sound, opened, raw};
 use crate::batches::{
@@ -45,14 +46,14 @@ fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
     let one = one.prop_map(|(name, at_ms, interval_ns, (bytes, packets, peak, flags))| {
         let peak_1ms_bytes = u32::try_from(peak).unwrap();
         let rx = Counts {
-            bytes,
-            packets,
-            captured: packets / 3,
+            bytes: Bytes(bytes),
+            packets: Packets(packets),
+            captured: Packets(packets / 3),
             peak_1ms_bytes,
             peak_10ms_bytes: peak_1ms_bytes / 2,
             ..Counts::default()
         };
-        let tx = Counts { bytes: packets, packets: bytes % 1000, ..rx };
+        let tx = Counts { bytes: Bytes(packets), packets: Packets(bytes % 1000), ..rx };
         let start_ns = START + at_ms * 1_000_000;
         let drops = bytes % 7;
         Sample {
@@ -61,7 +62,7 @@ fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
             rx,
             tx,
             flags,
-            drops,
+            drops: Packets(drops),
             ..sample(name, 0, 0)
         }
     });
@@ -152,7 +153,8 @@ pub async fn samples_that_start_at_the_same_time_are_all_kept(place: &impl Place
     mixed.mixes = vec![mix, mix];
     store.commit(&batch([agent.batch(vec![mixed])])).await.unwrap();
     store.commit(&agent.next(vec![sample("eth0", START, 3)])).await.unwrap();
-    let bytes: u64 = raw(&store, "web", "eth0").await.iter().map(|point| point.rx.bytes).sum();
+    let bytes: u64 =
+        raw(&store, "web", "eth0").await.iter().map(|point| point.rx.bytes.get()).sum();
     assert_eq!(bytes, 1001 + 2001 + 3001);
     assert_eq!(place.numbers("SELECT count(*) FROM traffic_mix").await, [2]);
     assert_sound(&store).await;
@@ -197,6 +199,6 @@ pub async fn a_long_range_is_read_from_a_coarser_table(place: &impl Place) {
     assert_eq!(read(60, 1).await.resolution, Resolution::Raw);
     assert_eq!(
         rolled_up(&coarse.points, 1000 * DAY)[0].rx.bytes,
-        (0..900).map(|n| n % 50 * 1000 + 1).sum::<u64>()
+        Bytes((0..900).map(|n| n % 50 * 1000 + 1).sum::<u64>())
     );
 }

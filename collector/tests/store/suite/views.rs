@@ -3,13 +3,18 @@
 use collector::store::Commit;
 use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
+use wire::{Bytes, Packets};
 
 use super::place::{Place, ReportRow, opened};
 use crate::batches::{Agent, SECOND, START, client, hello, nic};
 
 /// A sample with bytes and packets in each direction.
 pub fn rate(start_ns: u64, interval_ns: u64, rx: (u64, u64), tx: (u64, u64)) -> Sample {
-    let counts = |(bytes, packets)| Counts { bytes, packets, ..Counts::default() };
+    let counts = |(bytes, packets)| Counts {
+        bytes: Bytes(bytes),
+        packets: Packets(packets),
+        ..Counts::default()
+    };
     let (rx, tx) = (counts(rx), counts(tx));
     Sample {
         nic: nic("eth0"),

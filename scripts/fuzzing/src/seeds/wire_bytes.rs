@@ -11,6 +11,7 @@ use wire::message::{
     SessionDigest, TagText, Tags, Welcome,
 };
 use wire::token::{Address, Token, TokenSecret};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 use super::inputs::Seeds;
@@ -37,13 +38,13 @@ fn nic(name: &str) -> NicName {
 /// The sample of the `n`th half second.
 pub(super) fn sample(name: &str, n: u64) -> Sample {
     let counts = |bytes: u64| Counts {
-        bytes,
-        packets: bytes / 900,
-        captured: bytes / 1000,
+        bytes: Bytes(bytes),
+        packets: Packets(bytes / 900),
+        captured: Packets(bytes / 1000),
         peak_1ms_bytes: u32::try_from(bytes / 100).unwrap(),
         peak_10ms_bytes: u32::try_from(bytes / 20).unwrap(),
-        total_bytes: bytes * n,
-        total_packets: bytes / 900 * n,
+        total_bytes: Bytes(bytes * n),
+        total_packets: Packets(bytes / 900 * n),
     };
     let (rx, tx) = (counts(1_234_567 + n), counts(987 * n));
     Sample {
@@ -52,7 +53,7 @@ pub(super) fn sample(name: &str, n: u64) -> Sample {
         interval_ns: 500_000_000,
         rx,
         tx,
-        drops: n % 2,
+        drops: Packets(n % 2),
         kernel: KernelCounts { rx_bytes: rx.bytes, rx_packets: rx.captured, ..Default::default() },
         ..Sample::default()
     }
@@ -60,9 +61,17 @@ pub(super) fn sample(name: &str, n: u64) -> Sample {
 
 fn mix(name: &str) -> Mix {
     let rx = MixCounts {
-        size_packets: [1, 2, 3, 4, 5, 6, 7],
-        ipv4_bytes: 12_345_678,
-        tcp_packets: 1700,
+        size_packets: [
+            Packets(1),
+            Packets(2),
+            Packets(3),
+            Packets(4),
+            Packets(5),
+            Packets(6),
+            Packets(7),
+        ],
+        ipv4_bytes: Bytes(12_345_678),
+        tcp_packets: Packets(1700),
         ..MixCounts::default()
     };
     let (start_ns, interval_ns) = (1_800_000_000_000_000_000, 10_000_000_000);
@@ -113,23 +122,23 @@ fn noise(sample: &mut Sample) {
     for counts in [&mut sample.rx, &mut sample.tx] {
         let (peak_1ms_bytes, peak_10ms_bytes) = (0x0123_4567, 0x0123_4567);
         *counts = Counts {
-            bytes: full,
-            packets: full,
-            captured: full,
+            bytes: Bytes(full),
+            packets: Packets(full),
+            captured: Packets(full),
             peak_1ms_bytes,
             peak_10ms_bytes,
-            total_bytes: full,
-            total_packets: full,
+            total_bytes: Bytes(full),
+            total_packets: Packets(full),
         };
     }
-    sample.drops = full;
+    sample.drops = Packets(full);
     sample.kernel = KernelCounts {
-        rx_packets: 1,
-        tx_packets: 2,
-        rx_bytes: 3,
-        tx_bytes: 4,
-        dropped: full,
-        errors: full,
+        rx_packets: Packets(1),
+        tx_packets: Packets(2),
+        rx_bytes: Bytes(3),
+        tx_bytes: Bytes(4),
+        dropped: Packets(full),
+        errors: Packets(full),
     };
     (sample.freezes, sample.late, sample.inexact, sample.flags) = (u32::MAX, u32::MAX, 1, 2);
 }

@@ -1,7 +1,8 @@
 //! Blocks of a ring as the kernel writes them, from behind the status word of the descriptor.
 
 use agent::capture::packet_sums::PacketSums;
-use agent::capture::ring::{Packet, Packets};
+use agent::capture::ring::{BlockPackets, Packet};
+use wire::{Bytes, Packets};
 
 use super::support::{KIB, MIB};
 use crate::target::Target;
@@ -20,11 +21,11 @@ const PLACE: usize = 68;
 fn run(input: &[u8]) {
     for vnet_header in [true, false] {
         let packets: Vec<Packet<'_>> =
-            Packets::of_block(input, vnet_header).take(input.len() / PLACE + 1).collect();
+            BlockPackets::of_block(input, vnet_header).take(input.len() / PLACE + 1).collect();
         // Each packet has its own offset. Packets may overlap if the offsets say so, but offsets only
         // grow.
         assert!(packets.len() <= input.len() / PLACE, "{} packets", packets.len());
-        assert_eq!(Packets::of_block(input, vnet_header).count(), packets.len());
+        assert_eq!(BlockPackets::of_block(input, vnet_header).count(), packets.len());
         let block = input.as_ptr_range();
         let mut counts = PacketSums::default();
         let mut sums = [0; 2];
@@ -36,7 +37,7 @@ fn run(input: &[u8]) {
             sums[direction as usize] += bytes;
         }
         let tally = counts.take();
-        assert_eq!([tally.rx.bytes, tally.tx.bytes], sums, "no byte is lost or doubled");
-        assert!(tally.rx.captured + tally.tx.captured <= packets.len() as u64);
+        assert_eq!([tally.rx.bytes, tally.tx.bytes], sums.map(Bytes), "no byte is lost or doubled");
+        assert!(tally.rx.captured + tally.tx.captured <= Packets(packets.len() as u64));
     }
 }

@@ -3,6 +3,7 @@
 
 use wire::codec::{self, HEADER_LEN, Received};
 use wire::frame::{Frame, INTERVAL_MAX_NS, SAMPLES_MAX};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 use super::support::{KIB, MIB};
@@ -57,10 +58,10 @@ fn check_frame(frame: &Frame) {
     for sample in &frame.samples {
         assert!(sample.nic.as_str().is_some());
         assert!((1..=INTERVAL_MAX_NS).contains(&sample.interval_ns));
-        assert!(sample.start_ns <= WallNs(MAX) && sample.drops <= MAX);
+        assert!(sample.start_ns <= WallNs(MAX) && sample.drops <= Packets(MAX));
         for counts in [&sample.rx, &sample.tx] {
-            let figures = [counts.bytes, counts.packets, counts.captured];
-            assert!(figures.iter().all(|it| *it <= MAX) && counts.total_bytes <= MAX);
+            let figures = [counts.bytes.get(), counts.packets.get(), counts.captured.get()];
+            assert!(figures.iter().all(|it| *it <= MAX) && counts.total_bytes <= Bytes(MAX));
             assert!(counts.peak_1ms_bytes.max(counts.peak_10ms_bytes) <= i32::MAX as u32);
         }
     }

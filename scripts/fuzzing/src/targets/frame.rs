@@ -2,6 +2,7 @@
 
 use wire::codec::{self, Received};
 use wire::frame::{Frame, Sample};
+use wire::{Bytes, Packets};
 
 use super::codec::{check, with_header};
 use super::support::{KIB, MIB};
@@ -36,10 +37,10 @@ fn coarsen(frame: &Frame) {
     let sum = |figure: fn(&Sample) -> u64| {
         same.iter().fold(figure(first), |sum, next| sum.saturating_add(figure(next)))
     };
-    assert_eq!(merged.rx.bytes, sum(|it| it.rx.bytes));
-    assert_eq!(merged.tx.packets, sum(|it| it.tx.packets));
-    assert_eq!(merged.drops, sum(|it| it.drops));
-    assert_eq!(merged.kernel.errors, sum(|it| it.kernel.errors));
+    assert_eq!(merged.rx.bytes, Bytes(sum(|it| it.rx.bytes.get())));
+    assert_eq!(merged.tx.packets, Packets(sum(|it| it.tx.packets.get())));
+    assert_eq!(merged.drops, Packets(sum(|it| it.drops.get())));
+    assert_eq!(merged.kernel.errors, Packets(sum(|it| it.kernel.errors.get())));
     let peak = same.iter().map(|it| it.rx.peak_1ms_bytes).fold(first.rx.peak_1ms_bytes, u32::max);
     assert_eq!(merged.rx.peak_1ms_bytes, peak);
     let samples: Vec<Sample> = merged.pieces().collect();

@@ -5,6 +5,7 @@ use agent::nic::link::Link;
 use agent::nic::link_stats::LinkStats;
 use agent::nic::roster::LinkEvent;
 use agent::nic::watch::events;
+use wire::{Bytes, Packets};
 
 use super::support::{KIB, MIB};
 use crate::target::Target;
@@ -28,7 +29,11 @@ fn run(input: &[u8]) {
             LinkEvent::Changed(link) => check(&link, input.len()),
             LinkEvent::Gone(_, stats) => {
                 let grown = stats.map(|stats| stats.since(&stats));
-                assert!(grown.is_none_or(|grown| grown.rx_bytes == 0 && grown.errors == 0));
+                assert!(
+                    grown.is_none_or(
+                        |grown| grown.rx_bytes == Bytes(0) && grown.errors == Packets(0)
+                    )
+                );
             }
             LinkEvent::Overrun => {}
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use wire::Seq;
 use wire::bounds::FIGURE_MAX;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
+use wire::{Bytes, Seq};
 
 use super::*;
 
@@ -142,7 +142,7 @@ fn what_no_link_carries_is_never_tried_and_a_flood_of_it_is_told() {
     let mut flood = batch(2, 200);
     let frames = &mut Arc::make_mut(&mut flood.sessions[1]).frames;
     for frame in frames.iter_mut().take(150) {
-        frame.samples[0].rx = Counts { bytes: FIGURE_MAX + 1, ..Counts::default() };
+        frame.samples[0].rx = Counts { bytes: Bytes(FIGURE_MAX + 1), ..Counts::default() };
     }
     let stored = run(flood, Strikes::default(), MS, |_, _| false);
     assert_eq!((stored.steps, stored.cost), (1, 250));

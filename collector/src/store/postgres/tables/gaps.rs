@@ -43,7 +43,7 @@ pub async fn add(client: &Client, gaps: &[GapRow<'_>], ids_of: &Ids) -> Result<(
         for peak in peak_figures(figures) {
             row.int4(int4(peak)?);
         }
-        row.int8(int8(figures.drops)?);
+        row.int8(int8(figures.drops.get())?);
         row.int4(int4(figures.flags)?);
         Ok(())
     })

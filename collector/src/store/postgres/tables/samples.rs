@@ -45,7 +45,7 @@ pub async fn add(
         for peak in peak_figures(sample) {
             row.int4(int4(peak)?);
         }
-        row.int4(int4(sample.drops)?);
+        row.int4(int4(sample.drops.get())?);
         row.int4(int4(sample.flags)?);
         Ok(())
     })

@@ -1,5 +1,7 @@
 //! Tests of groups.
 
+use wire::Bytes;
+
 use super::*;
 use crate::store::rows::series::PointCounts;
 use crate::store::rows::tags::TagSource;
@@ -87,7 +89,7 @@ fn rows_of_nics_are_added_up_by_interval_in_any_order() {
     let groups = Groups::of(&range(None, &[], 2, 1), &[1], &[]).unwrap();
     let mut sums = groups.unordered_sums();
     for (at, bytes, covered) in [(1, 5, 100), (0, 7, 300), (1, 6, 200)] {
-        let rx = PointCounts { bytes, peak_1ms_bytes: 1, ..PointCounts::default() };
+        let rx = PointCounts { bytes: Bytes(bytes), peak_1ms_bytes: 1, ..PointCounts::default() };
         let start_ns = WallNs(at * FIVE_MINUTES_NS);
         let point = Point { start_ns, interval_ns: covered, rx, ..Point::default() };
         sums.add(&GroupRow { group: 0, point });
@@ -97,7 +99,7 @@ fn rows_of_nics_are_added_up_by_interval_in_any_order() {
         .iter()
         .map(|it| (it.start_ns / FIVE_MINUTES_NS, it.rx.bytes, it.interval_ns))
         .collect();
-    assert_eq!(rows, [(0, 7, 300), (1, 11, 200)]);
+    assert_eq!(rows, [(0, Bytes(7), 300), (1, Bytes(11), 200)]);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
     for at in 0..48 {
         // 8 bit/s more with each interval.
         let rx = PointCounts {
-            bytes: 300 * (at + 1),
+            bytes: Bytes(300 * (at + 1)),
             peak_1ms_bytes: u32::try_from(at % 7).unwrap(),
             ..PointCounts::default()
         };
@@ -134,7 +136,7 @@ fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
         .map(|it| (it.point.rx.bytes, it.point.rx.peak_1ms_bytes, it.percentile))
         .collect();
     // 1 + ... + 24 = 300; 25 + ... + 48 = 876. One of 24 is dropped: the 23rd and the 47th remain.
-    let expected = [(90_000, 6, Some([184, 0])), (262_800, 6, Some([376, 0]))];
+    let expected = [(Bytes(90_000), 6, Some([184, 0])), (Bytes(262_800), 6, Some([376, 0]))];
     assert_eq!(points, expected);
     // Two of 48 are dropped.
     let all = &group.percentile;

@@ -32,7 +32,7 @@ pub fn add(
         row.push(nic.map(|_| int(figures.interval_ns)).transpose()?);
         row.extend(ints(count_figures(figures))?.into_iter().map(Some));
         row.extend(peak_figures(figures).map(|peak| Some(peak.into())));
-        row.extend([Some(int(figures.drops)?), Some(figures.flags.into()), Some(now)]);
+        row.extend([Some(int(figures.drops.get())?), Some(figures.flags.into()), Some(now)]);
         insert.execute(rusqlite::params_from_iter(row))?;
     }
     Ok(())

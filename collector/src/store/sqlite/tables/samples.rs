@@ -42,7 +42,7 @@ pub fn add(
             tx_1ms,
             rx_10ms,
             tx_10ms,
-            int(sample.drops)?,
+            int(sample.drops.get())?,
             sample.flags.into(),
         ])
     };

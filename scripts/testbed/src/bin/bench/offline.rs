@@ -8,6 +8,7 @@ use anyhow::Result;
 use wire::frame::{Counts, Mix, Sample};
 use wire::id::{NicName, SessionId};
 use wire::{BootNs, Seq, WallNs};
+use wire::{Bytes, Packets};
 
 /// Length of a sample, nanoseconds.
 const SAMPLE_NS: u64 = 500_000_000;
@@ -80,13 +81,13 @@ fn interval(n: u64, start_ns: u64, total: &mut u64) -> (Vec<Sample>, Vec<Mix>) {
     *total += bytes;
     let (packets, total_packets) = (1000, (n + 1) * 1000);
     let rx = Counts {
-        bytes,
-        packets,
-        captured: packets,
+        bytes: Bytes(bytes),
+        packets: Packets(packets),
+        captured: Packets(packets),
         peak_1ms_bytes: 9000,
         peak_10ms_bytes: 30_000,
-        total_bytes: *total,
-        total_packets,
+        total_bytes: Bytes(*total),
+        total_packets: Packets(total_packets),
     };
     let sample = |nic| Sample {
         nic,

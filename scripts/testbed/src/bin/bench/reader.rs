@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use agent::account::bank::bank;
 use agent::account::clock::{Offset, WallReading};
 use agent::account::interval::{Schedule, SharedSchedule};
-use agent::capture::ring::Packets;
+use agent::capture::ring::BlockPackets;
 use agent::capture::slot_counter::SlotCounter;
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
@@ -125,7 +125,7 @@ impl Writer {
 fn sum_lengths(blocks: &Blocks) {
     let mut bytes = 0;
     for block in blocks.after_status() {
-        for packet in Packets::of_block(block, true) {
+        for packet in BlockPackets::of_block(block, true) {
             bytes += u64::from(packet.len);
         }
     }
@@ -151,7 +151,7 @@ fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
         while left.peek().is_some() {
             let mut batch = counting.batch(end);
             for block in left.by_ref().take(BATCH) {
-                batch.count(Packets::of_block(block, true));
+                batch.count(BlockPackets::of_block(block, true));
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio_postgres::NoTls;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 use crate::table::{Table, median, met};
@@ -138,8 +139,8 @@ async fn series(store: &dyn Database) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let points = store.series(&range).await?.points;
     let taken = millis(begun.elapsed());
-    let bytes: u64 = points.iter().map(|point| point.rx.bytes).sum();
-    let expected: u64 = (0..SAMPLES).map(|n| sample(n).rx.bytes).sum();
+    let bytes: Bytes = points.iter().map(|point| point.rx.bytes).sum();
+    let expected: Bytes = (0..SAMPLES).map(|n| sample(n).rx.bytes).sum();
     anyhow::ensure!(points.len() <= POINTS && bytes == expected, "{} points", points.len());
     Ok(taken)
 }
@@ -156,9 +157,10 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
     let mut frames = (1..=SAMPLES / FRAME).map(|seq| {
         let samples = ((seq - 1) * FRAME..seq * FRAME).map(|n| {
             let mut sample = sample(n);
-            totals[0] += sample.rx.bytes;
-            totals[1] += sample.rx.packets;
-            [sample.rx.total_bytes, sample.rx.total_packets] = totals;
+            totals[0] += sample.rx.bytes.get();
+            totals[1] += sample.rx.packets.get();
+            (sample.rx.total_bytes, sample.rx.total_packets) =
+                (Bytes(totals[0]), Packets(totals[1]));
             sample
         });
         let samples = samples.collect();
@@ -182,9 +184,9 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
 
 fn sample(n: u64) -> Sample {
     let rx = Counts {
-        bytes: 1_000_000 + n * 7919 % 500_000,
-        packets: 900 + n % 300,
-        captured: 90 + n % 30,
+        bytes: Bytes(1_000_000 + n * 7919 % 500_000),
+        packets: Packets(900 + n % 300),
+        captured: Packets(90 + n % 30),
         peak_1ms_bytes: 9000,
         peak_10ms_bytes: 40_000,
         ..Counts::default()

@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
                 _ => 2,
             }] += 1;
             for (sum, counts) in bytes.iter_mut().zip([sample.rx, sample.tx]) {
-                *sum += counts.bytes;
+                *sum += counts.bytes.get();
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use wire::frame::{Counts, Frame, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 /// Agents with two NICs each, alternating between the two collectors.
@@ -307,17 +308,23 @@ impl Agent {
                     totals[at] += bytes;
                     totals[at + 1] += packets;
                     let (total_bytes, total_packets) = (totals[at], totals[at + 1]);
-                    Counts { bytes, packets, total_bytes, total_packets, ..Counts::default() }
+                    Counts {
+                        bytes: Bytes(bytes),
+                        packets: Packets(packets),
+                        total_bytes: Bytes(total_bytes),
+                        total_packets: Packets(total_packets),
+                        ..Counts::default()
+                    }
                 });
                 self.delivered.rows += 1;
-                self.delivered.rx_bytes += counts[0].bytes;
-                self.delivered.tx_bytes += counts[1].bytes;
+                self.delivered.rx_bytes += counts[0].bytes.get();
+                self.delivered.tx_bytes += counts[1].bytes.get();
                 let [rx, tx] = counts;
                 let interval_ns = INTERVAL_NS;
                 samples.push(Sample { nic, start_ns, interval_ns, rx, tx, ..Sample::default() });
                 if interval % 20 == 0 {
                     self.delivered.mixes += 1;
-                    let rx = MixCounts { tcp_bytes: noise, ..MixCounts::default() };
+                    let rx = MixCounts { tcp_bytes: Bytes(noise), ..MixCounts::default() };
                     let interval_ns = 20 * INTERVAL_NS;
                     mixes.push(Mix { nic, start_ns, interval_ns, rx, ..Mix::default() });
                 }

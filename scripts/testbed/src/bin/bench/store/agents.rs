@@ -6,6 +6,7 @@ use collector::store::{Batch, Epoch, SessionBatch, Store};
 use wire::frame::{Counts, Frame, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Host, Session};
+use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
 /// The sample interval, nanoseconds.
@@ -90,13 +91,13 @@ impl Agents {
         // Figures of a busy host; every row is different.
         let noise = (client * 7919 + interval * 104_729) % 1_000_003;
         let counts = |n: u64| Counts {
-            bytes: 60_000_000 + noise * n,
-            packets: 45_000 + noise % 977,
-            captured: 2_000 + noise % 97,
+            bytes: Bytes(60_000_000 + noise * n),
+            packets: Packets(45_000 + noise % 977),
+            captured: Packets(2_000 + noise % 97),
             peak_1ms_bytes: 250_000,
             peak_10ms_bytes: 1_900_000,
-            total_bytes: (interval + 1) * 70_000_000,
-            total_packets: (interval + 1) * 50_000,
+            total_bytes: Bytes((interval + 1) * 70_000_000),
+            total_packets: Packets((interval + 1) * 50_000),
         };
         let nic = |name: &str| NicName::new(name).unwrap_or_default();
         let sample = |(n, name): (u64, &str)| Sample {
@@ -105,11 +106,11 @@ impl Agents {
             interval_ns: INTERVAL_NS,
             rx: counts(n),
             tx: counts(n + 1),
-            kernel: KernelCounts { rx_bytes: noise, ..KernelCounts::default() },
+            kernel: KernelCounts { rx_bytes: Bytes(noise), ..KernelCounts::default() },
             ..Sample::default()
         };
         let mix = |(n, name): (u64, &str)| {
-            let rx = MixCounts { tcp_bytes: noise * n, ..MixCounts::default() };
+            let rx = MixCounts { tcp_bytes: Bytes(noise * n), ..MixCounts::default() };
             let interval_ns = MIX_SAMPLES * INTERVAL_NS;
             Mix { nic: nic(name), start_ns: WallNs(start_ns), interval_ns, rx, ..Mix::default() }
         };

@@ -187,7 +187,7 @@ impl Work {
             Vec::new()
         };
         self.account.samples += samples.len() as u64;
-        self.account.rx_bytes += samples.iter().map(|it| it.rx.bytes).sum::<u64>();
+        self.account.rx_bytes += samples.iter().map(|it| it.rx.bytes.get()).sum::<u64>();
         let frames = agent.framer.add(samples, mixes);
         agent.keep(frames);
     }

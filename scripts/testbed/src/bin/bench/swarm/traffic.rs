@@ -3,6 +3,7 @@
 use wire::WallNs;
 use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample};
 use wire::id::NicName;
+use wire::{Bytes, Packets};
 
 /// A simulated NIC.
 #[derive(Debug)]
@@ -74,9 +75,9 @@ impl Nic {
         let bytes = (self.random >> 33) % 60_000_000;
         let peak = u32::try_from(bytes / 100).unwrap_or(0);
         Counts {
-            bytes,
-            packets: bytes / 700,
-            captured: bytes / 2100,
+            bytes: Bytes(bytes),
+            packets: Packets(bytes / 700),
+            captured: Packets(bytes / 2100),
             peak_1ms_bytes: peak,
             peak_10ms_bytes: peak * 7,
             ..Counts::default()
