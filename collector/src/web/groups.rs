@@ -15,7 +15,7 @@ use super::access::Asker;
 use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
-use super::params::{Params, limits_within, tags};
+use super::params::{Params, given, limits_within, tags};
 use crate::live::PointView;
 use crate::store::{Group, GroupPoint, GroupsRange};
 use crate::time::Time;
@@ -40,8 +40,13 @@ pub(super) struct GroupsParams {
     /// The tag's key whose values are the groups. Default: one group of all clients.
     #[param(example = "site")]
     by: Option<String>,
+    /// `client`: each client is a group of its own. Not together with `by`.
+    each: Option<EachName>,
     /// Only clients while they had all of these tags, separated by commas: `site=ams,role=cache`.
     tag: Option<String>,
+    /// Only this client, by its id.
+    #[param(min_length = 1)]
+    client: Option<String>,
     /// Start of the range, rounded down to whole steps. RFC 3339, or seconds since 1970. Default: a day
     /// before `to`.
     #[param(value_type = Option<String>, example = "2024-01-01T12:00:00Z")]
@@ -53,6 +58,16 @@ pub(super) struct GroupsParams {
     /// of 5 minutes go back as far as `retention.rollup_1m`. Default: at most 300 points.
     #[param(value_type = Option<String>)]
     step: Option<Interval>,
+    /// `false`: groups without their points, for their sums alone. Default: `true`.
+    points: Option<bool>,
+}
+
+/// What is a group of its own.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum EachName {
+    /// Each client.
+    Client,
 }
 
 /// The traffic of groups of clients. A client's traffic counts to the value that its tag had at that time,
@@ -61,6 +76,8 @@ pub(super) struct GroupsParams {
 pub(super) struct GroupsView {
     /// The tag's key.
     by: Option<String>,
+    /// What is a group of its own.
+    each: Option<EachName>,
     from: Time,
     to: Time,
     /// Length of a point, nanoseconds.
@@ -72,7 +89,7 @@ pub(super) struct GroupsView {
 /// One group.
 #[derive(Debug, Serialize, ToSchema)]
 struct GroupView {
-    /// The tag's value; `null`: the clients without it, or all.
+    /// The tag's value, or the client's id; `null`: the clients without such a tag, or all.
     value: Option<String>,
     /// Clients that were in it at some time of the range.
     clients: usize,
@@ -88,7 +105,7 @@ struct GroupView {
     /// 5-minute intervals in the range, and those with measurements.
     intervals: u64,
     measured_intervals: u64,
-    /// Oldest first. Time not covered by a point was not measured.
+    /// Oldest first. Time not covered by a point was not measured. None where `points=false`.
     points: Vec<GroupPointView>,
 }
 
@@ -108,12 +125,18 @@ impl GroupsParams {
         let times = limits_within(self.from, self.to, RANGE_NS)?;
         let refused = |error: TagError| ApiError::bad_parameter(format!("by: {}", error.in_full()));
         let by = self.by.as_deref().map(TagKey::new).transpose().map_err(refused)?;
+        if by.is_some() && self.each.is_some() {
+            let message = "by and each can't be there both: leave one out";
+            return Err(ApiError::bad_parameter(message));
+        }
+        let client = self.client.clone().map(|id| given("client", id)).transpose()?;
         let length_ns = times.1 - times.0;
         let mut steps = STEPS.iter().map(|minutes| minutes * MINUTE_NS);
         let few = |step_ns: &u64| length_ns / step_ns <= POINTS;
         let chosen_ns = steps.find(few).unwrap_or(10_080 * MINUTE_NS);
         let step_ns = self.step.map_or(chosen_ns, |step| nanos(step.0));
         let range = GroupsRange::new(by, tags(self.tag.as_deref())?, times, step_ns);
+        let range = GroupsRange { each_client: self.each.is_some(), client, ..range };
         let points = (range.to_ns - range.from_ns) / range.step_ns;
         if points > POINTS_MAX {
             let message = format!(
@@ -144,17 +167,19 @@ pub(super) async fn groups(
 ) -> Result<Answer<GroupsView>, ApiError> {
     let range = params.range()?;
     let groups = app.ask(&asker, app.state.query.groups(&range)).await?;
+    let with_points = params.points.unwrap_or(true);
     Ok(Answer(GroupsView {
         by: range.by.map(String::from),
+        each: params.each,
         from: Time(range.from_ns),
         to: Time(range.to_ns),
         step_ns: range.step_ns,
-        groups: groups.into_iter().map(GroupView::from).collect(),
+        groups: groups.into_iter().map(|group| GroupView::of(group, with_points)).collect(),
     }))
 }
 
-impl From<Group> for GroupView {
-    fn from(Group { value, clients, points, percentile }: Group) -> Self {
+impl GroupView {
+    fn of(Group { value, clients, points, percentile }: Group, with_points: bool) -> Self {
         let sum = |of: fn(&GroupPoint) -> Bytes| {
             points.iter().map(of).fold(Bytes(0), Bytes::saturating_add)
         };
@@ -167,7 +192,7 @@ impl From<Group> for GroupView {
             tx_p95_bits_per_second: percentile.tx_bits_per_second,
             intervals: percentile.intervals,
             measured_intervals: percentile.measured,
-            points: points.into_iter().map(GroupPointView::from).collect(),
+            points: points.into_iter().filter(|_| with_points).map(GroupPointView::from).collect(),
         }
     }
 }

@@ -30,8 +30,18 @@ async fn groups_of_a_range_have_whole_steps_and_say_what_they_are_of() {
     let all = server.get("/api/v1/groups").await.json();
     assert_eq!((&all["by"], &all["groups"][0]["value"]), (&Value::Null, &Value::Null));
     assert_eq!(all["step_ns"], 300_000_000_000_u64, "a day has 288 points of 5 minutes");
+    let each = server.get("/api/v1/groups?each=client&client=web-1").await.json();
+    assert_eq!((&each["each"], &each["groups"][0]["value"]), (&json!("client"), &json!("web-1")));
+    let sums = server.get("/api/v1/groups?points=false").await.json();
+    assert_eq!(
+        (&sums["groups"][0]["rx_bytes"], &sums["groups"][0]["points"]),
+        (&json!(7), &json!([]))
+    );
     for (query, named) in [
         ("by=Site", "a-z"),
+        ("by=site&each=client", "leave one out"),
+        ("each=nic", "`client`"),
+        ("client=", "client is empty"),
         ("tag=site", "key=value"),
         ("step=0.1s&from=1&to=1000000", "longer step"),
         ("step=x", "no duration"),

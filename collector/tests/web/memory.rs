@@ -101,7 +101,8 @@ impl Query for Memory {
         let (start_ns, interval_ns) = (range.from_ns, range.step_ns);
         let point = Point { start_ns, interval_ns, rx, ..Point::default() };
         let points = vec![GroupPoint { point, percentile: Some([8, 9]) }];
-        let value = range.by.as_ref().map(|key| format!("a {key}"));
+        let one = range.client.clone().filter(|_| range.each_client);
+        let value = one.or_else(|| range.by.as_ref().map(|key| format!("a {key}")));
         Ok(vec![Group { value, clients: 2, points, ..Group::default() }])
     }
 

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 use wire::frame::flags;
 
 use super::error::Failure;
@@ -18,9 +18,11 @@ use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
 
 pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
-    let clients = db.query_typed("SELECT id FROM clients ORDER BY id", &[]).await?;
-    let clients = clients.iter().map(|row| row.try_get::<_, i32>(0).map(i64::from));
-    let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let clients = db.query_typed("SELECT id, client_id FROM clients ORDER BY id", &[]).await?;
+    let client = |row: &Row| Ok((row.try_get::<_, i32>(0)?.into(), row.try_get(1)?));
+    let clients: Result<Vec<(i64, String)>, tokio_postgres::Error> =
+        clients.iter().map(client).collect();
+    let clients = clients?;
     let groups = Groups::of(range, &clients, &tags(db, range).await?);
     let mut groups = groups.map_err(StoreError::from)?;
     let members = MemberRows::of(&groups.members);

@@ -46,8 +46,12 @@ pub enum TooManyGroups {
 pub struct GroupsRange {
     /// The key whose values are the groups; `None`: one group of all.
     pub by: Option<TagKey>,
+    /// Each client is a group of its own, and `by` is not looked at.
+    pub each_client: bool,
     /// Only clients while they had all of these tags.
     pub having: Vec<Tag>,
+    /// Only this client.
+    pub client: Option<String>,
     /// Start, nanoseconds since 1970 (UTC).
     pub from_ns: WallNs,
     /// End, not included.
@@ -69,7 +73,7 @@ impl GroupsRange {
         let step_ns = step_ns.div_ceil(MINUTE_NS).max(1).saturating_mul(MINUTE_NS);
         let from_ns = from_ns.floor(step_ns);
         let to_ns = WallNs(to_ns.get().div_ceil(step_ns).saturating_mul(step_ns));
-        Self { by, having, from_ns, to_ns, step_ns }
+        Self { by, each_client: false, having, client: None, from_ns, to_ns, step_ns }
     }
 
     /// The rollup that has its points: the coarsest whose intervals tile a step.
@@ -92,7 +96,7 @@ impl GroupsRange {
 /// The traffic of the clients with one value of a tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The value; `None`: the clients without such a tag, or all clients.
+    /// The value, or the client's id; `None`: the clients without such a tag, or all clients.
     pub value: Option<String>,
     /// How many clients were in it at some time of the range.
     pub clients: usize,
@@ -179,7 +183,7 @@ impl Groups {
     /// [`TooManyGroups`]: the answer would be too large.
     pub fn of(
         range: &GroupsRange,
-        clients: &[i64],
+        clients: &[(i64, String)],
         tags: &[(i64, TagInterval)],
     ) -> Result<Self, TooManyGroups> {
         let mut of: BTreeMap<i64, Vec<&TagInterval>> = BTreeMap::new();
@@ -187,9 +191,10 @@ impl Groups {
             of.entry(*client).or_default().push(interval);
         }
         let mut stays = Vec::new();
-        for &client in clients {
-            let tags = of.get(&client).map_or(&[][..], Vec::as_slice);
-            stays.extend(stays_of(range, tags).into_iter().map(|stay| (client, stay)));
+        let wanted = |id: &String| range.client.as_ref().is_none_or(|client| client == id);
+        for (client, id) in clients.iter().filter(|(_, id)| wanted(id)) {
+            let tags = of.get(client).map_or(&[][..], Vec::as_slice);
+            stays.extend(stays_of(range, id, tags).into_iter().map(|stay| (*client, stay)));
         }
         let values: BTreeSet<&Option<String>> = stays.iter().map(|(_, stay)| &stay.value).collect();
         let values: Vec<&Option<String>> = values.into_iter().collect();
@@ -298,7 +303,7 @@ struct Stay {
 }
 
 /// The stays of a client within the range, oldest first.
-fn stays_of(range: &GroupsRange, tags: &[&TagInterval]) -> Vec<Stay> {
+fn stays_of(range: &GroupsRange, client: &str, tags: &[&TagInterval]) -> Vec<Stay> {
     let ends = tags.iter().flat_map(|it| [Some(it.from_ns), it.to_ns]).flatten();
     let inside = ends.filter(|at| range.from_ns < *at && *at < range.to_ns);
     let cuts: BTreeSet<WallNs> = inside.chain([range.from_ns, range.to_ns]).collect();
@@ -317,7 +322,9 @@ fn stays_of(range: &GroupsRange, tags: &[&TagInterval]) -> Vec<Stay> {
         if !range.having.iter().all(|tag| value(tag.key()) == Some(tag.value())) {
             continue;
         }
-        let value = range.by.as_ref().and_then(value).map(str::to_owned);
+        let value =
+            if range.each_client { Some(client) } else { range.by.as_ref().and_then(value) };
+        let value = value.map(str::to_owned);
         match stays.last_mut() {
             Some(last) if last.value == value && last.to_ns == from_ns => last.to_ns = to_ns,
             _ => stays.push(Stay { value, from_ns, to_ns }),

@@ -17,9 +17,9 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Gro
     // One snapshot for everything.
     let transaction = db.transaction()?;
     let clients = transaction
-        .prepare_cached("SELECT id FROM clients ORDER BY id")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<i64>>>()?;
+        .prepare_cached("SELECT id, client_id FROM clients ORDER BY id")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
     let groups = Groups::of(range, &clients, &tags(&transaction, range)?);
     let mut groups = groups.map_err(StoreError::from)?;
     let members = json(&groups.members);

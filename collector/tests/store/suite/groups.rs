@@ -128,6 +128,17 @@ pub async fn sums_of_groups_are_those_of_the_raw_rows_to_the_byte(place: &impl P
     let all = GroupsRange { by: None, ..range("site", &["site=fra"], minutes, 5) };
     let all = store.groups(&all).await.unwrap();
     assert_eq!((all.len(), rx_bytes(&all[0])), (1, rx_bytes(&caches[2])));
+    // Its members, each while it was one, come to the same.
+    let of = range("site", &["site=fra"], minutes, 5);
+    let each = GroupsRange { each_client: true, ..of.clone() };
+    let members = sums(&store.groups(&each).await.unwrap(), rx_bytes);
+    let ids: Vec<_> = members.keys().map(String::as_str).collect();
+    assert_eq!(
+        (ids, members.values().sum::<u64>()),
+        (vec!["cache-1", "cache-2"], rx_bytes(&all[0]))
+    );
+    let one = GroupsRange { by: None, client: Some("cache-2".into()), ..of };
+    assert_eq!(rx_bytes(&store.groups(&one).await.unwrap()[0]), members["cache-2"]);
     // Only what lies in the range, in whole steps.
     let part = store.groups(&range("site", &[], 32, 5)).await.unwrap();
     assert_eq!(part.iter().map(|it| it.points.len()).max(), Some(7));

@@ -29,6 +29,11 @@ fn range(by: Option<&str>, having: &[&str], intervals: u64, step: u64) -> Groups
     )
 }
 
+/// Clients with their ids: `c1`, `c2` and so on.
+fn numbered(count: i64) -> Vec<(i64, String)> {
+    (1..=count).map(|number| (number, format!("c{number}"))).collect()
+}
+
 fn members(groups: &Groups) -> Vec<(i64, Option<&str>, u64, u64)> {
     let text = |it: &GroupMember| {
         let value = groups.groups[it.group].value.as_deref();
@@ -46,7 +51,7 @@ fn a_client_is_in_the_group_of_its_tag_while_it_has_it() {
         tag(2, "site=ams", 2, Some(100)),
         tag(2, "role=cache", 6, None),
     ];
-    let by = Groups::of(&range(Some("site"), &[], 10, 1), &[1, 2, 3], &tags).unwrap();
+    let by = Groups::of(&range(Some("site"), &[], 10, 1), &numbered(3), &tags).unwrap();
     assert_eq!(
         members(&by),
         [
@@ -59,10 +64,21 @@ fn a_client_is_in_the_group_of_its_tag_while_it_has_it() {
     );
     let heads: Vec<_> = by.groups.iter().map(|it| (it.value.as_deref(), it.clients)).collect();
     assert_eq!(heads, [(None, 2), (Some("ams"), 2), (Some("fra"), 1)]);
-    let of = Groups::of(&range(Some("site"), &["role=cache"], 10, 1), &[1, 2, 3], &tags).unwrap();
+    let of = Groups::of(&range(Some("site"), &["role=cache"], 10, 1), &numbered(3), &tags).unwrap();
     assert_eq!(members(&of), [(2, Some("ams"), 6, 10)]);
-    let all = Groups::of(&range(None, &["site=ams"], 10, 1), &[1, 2, 3], &tags).unwrap();
+    let all = Groups::of(&range(None, &["site=ams"], 10, 1), &numbered(3), &tags).unwrap();
     assert_eq!(members(&all), [(1, None, 0, 4), (2, None, 2, 10)]);
+}
+
+#[test]
+fn each_client_can_be_a_group_of_its_own_while_it_has_the_tags() {
+    let tags = [tag(1, "site=ams", 0, Some(4)), tag(2, "site=ams", 2, None)];
+    let each = GroupsRange { each_client: true, ..range(Some("site"), &["site=ams"], 10, 1) };
+    let groups = Groups::of(&each, &numbered(3), &tags).unwrap();
+    assert_eq!(members(&groups), [(1, Some("c1"), 0, 4), (2, Some("c2"), 2, 10)]);
+    let one = GroupsRange { client: Some("c3".into()), ..range(None, &[], 10, 1) };
+    let groups = Groups::of(&one, &numbered(3), &tags).unwrap();
+    assert_eq!(members(&groups), [(3, None, 0, 10)]);
 }
 
 #[test]
@@ -86,7 +102,7 @@ fn steps_are_whole_minutes_and_the_range_whole_steps() {
 
 #[test]
 fn rows_of_nics_are_added_up_by_interval_in_any_order() {
-    let groups = Groups::of(&range(None, &[], 2, 1), &[1], &[]).unwrap();
+    let groups = Groups::of(&range(None, &[], 2, 1), &numbered(1), &[]).unwrap();
     let mut sums = groups.unordered_sums();
     for (at, bytes, covered) in [(1, 5, 100), (0, 7, 300), (1, 6, 200)] {
         let rx = PointCounts { bytes: Bytes(bytes), peak_1ms_bytes: 1, ..PointCounts::default() };
@@ -105,8 +121,8 @@ fn rows_of_nics_are_added_up_by_interval_in_any_order() {
 #[test]
 fn an_answer_that_is_too_large_is_refused() {
     let tags: Vec<_> = (0..101).map(|at| tag(at, &format!("site=s{at}"), 0, None)).collect();
-    let clients: Vec<i64> = (0..101).collect();
-    let of = |intervals, clients: &[i64]| {
+    let clients = [vec![(0, "c0".to_owned())], numbered(100)].concat();
+    let of = |intervals, clients: &[(i64, String)]| {
         Groups::of(&range(Some("site"), &[], intervals, 1), clients, &tags).map(|_| ())
     };
     assert_eq!(of(9, &clients), Err(TooManyGroups::Groups(101)));
@@ -117,7 +133,7 @@ fn an_answer_that_is_too_large_is_refused() {
 
 #[test]
 fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
-    let mut groups = Groups::of(&range(None, &[], 48, 24), &[1], &[]).unwrap();
+    let mut groups = Groups::of(&range(None, &[], 48, 24), &numbered(1), &[]).unwrap();
     for at in 0..48 {
         // 8 bit/s more with each interval.
         let rx = PointCounts {
