@@ -1,14 +1,20 @@
 // The state of a page as its address holds it, after the #.
 
-import { TimeRange } from "./client/range";
+import { partsOf, pathOf, type Subject, subjectOf } from "./subject";
+import { type Tags, tagsOf } from "./tags";
+import { TimeRange } from "./view/range";
 
-/** What a client's page shows. */
-export interface ClientState {
-  nic: string;
+/** How a chart is looked at. */
+export interface Look {
   range: TimeRange;
   peaks: boolean;
   /** Whether the scale is bent. */
   log: boolean;
+}
+
+/** What a client's page shows. */
+export interface ClientState extends Look {
+  nic: string;
 }
 
 /** Columns of the overview, in their order. The client's is always there. */
@@ -23,14 +29,18 @@ export const COLUMNS = [
   "lost",
   "packets",
   "drops",
+  "tags",
   "state",
 ] as const;
 export type Column = (typeof COLUMNS)[number];
 
 /** What is shown unless others are chosen. */
 export const USUAL: readonly Column[] = COLUMNS.filter(
-  (column) => column !== "packets" && column !== "drops",
+  (column) => !["packets", "drops", "tags"].includes(column),
 );
+
+/** Columns that clients can be sorted by. */
+export const sortable = (column: Column): boolean => column !== "recent" && column !== "tags";
 
 /** What the overview shows. */
 export interface OverviewState {
@@ -42,39 +52,58 @@ export interface OverviewState {
   /** As many rows as fit. */
   dense: boolean;
   columns: readonly Column[];
+  /** Key of the tag that clients are grouped by; empty: they are not. */
+  by: string;
+  /** Values of the groups whose clients are not listed. */
+  closed: readonly string[];
 }
 
 export type Address =
   | { page: "overview"; state: OverviewState }
   | { page: "client"; client: string; state: ClientState }
+  | { page: "group"; tags: Tags; look: Look }
+  | { page: "compare"; subjects: Subject[]; look: Look }
   | { page: "accounts" };
 
-/** Part of a path as text; what is wrongly encoded stays as it is. */
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
+/** Groups are shown over a day unless another range is asked for, a NIC over five minutes. */
+const DAY = 86_400_000;
+const FIVE_MINUTES = 300_000;
+
+function lookOf(query: URLSearchParams, length: number): Look {
+  const peaks = query.get("peaks") !== "0";
+  return { range: TimeRange.of(query, length), peaks, log: query.get("scale") === "log" };
+}
+
+function queryOf({ range, peaks, log }: Look): URLSearchParams {
+  const query = range.query();
+  if (!peaks) query.set("peaks", "0");
+  if (log) query.set("scale", "log");
+  return query;
 }
 
 export function parse(hash: string): Address {
   const [path = "", rest = ""] = hash.replace(/^#/, "").split("?");
   const query = new URLSearchParams(rest);
-  const [kind, client, nic = ""] = path.split("/").filter(Boolean).map(decoded);
-  if (kind === "client" && client) {
-    const peaks = query.get("peaks") !== "0";
-    const log = query.get("scale") === "log";
-    return { page: "client", client, state: { nic, range: TimeRange.of(query), peaks, log } };
+  const [kind, name = "", nic = ""] = partsOf(path);
+  if (kind === "client" && name) {
+    return { page: "client", client: name, state: { nic, ...lookOf(query, FIVE_MINUTES) } };
+  }
+  if (kind === "group") return { page: "group", tags: tagsOf(name), look: lookOf(query, DAY) };
+  if (kind === "compare") {
+    const paths = [...new Set(query.getAll("of"))];
+    const subjects = paths.map(subjectOf).filter((subject) => subject !== null);
+    return { page: "compare", subjects, look: lookOf(query, DAY) };
   }
   if (kind === "accounts") return { page: "accounts" };
   const state = {
     search: query.get("search") ?? "",
-    sort: COLUMNS.find((column) => column === query.get("sort") && column !== "recent") ?? "state",
+    sort: COLUMNS.find((column) => column === query.get("sort") && sortable(column)) ?? "state",
     descending: query.get("order") !== "up",
     attention: query.get("only") === "attention",
     dense: query.get("rows") === "dense",
     columns: columnsOf(query.get("columns")),
+    by: query.get("by") ?? "",
+    closed: query.get("closed")?.split(",") ?? [],
   };
   return { page: "overview", state };
 }
@@ -88,13 +117,22 @@ function columnsOf(text: string | null): readonly Column[] {
 const join = (path: string, query: URLSearchParams): string =>
   query.toString() === "" ? `#${path}` : `#${path}?${query}`;
 
-export const clientPath = (client: string): string => `#/client/${encodeURIComponent(client)}`;
+export const clientPath = (client: string): string => `#${pathOf({ kind: "client", client })}`;
 
-export function clientAddress(client: string, { nic, range, peaks, log }: ClientState): string {
-  const query = range.query();
-  if (!peaks) query.set("peaks", "0");
-  if (log) query.set("scale", "log");
-  return join(`/client/${encodeURIComponent(client)}/${encodeURIComponent(nic)}`, query);
+export const clientAddress = (client: string, { nic, ...look }: ClientState): string =>
+  subjectAddress({ kind: "nic", client, nic }, look);
+
+/** The page of something, over the same range. */
+export const subjectAddress = (subject: Subject, look: Look): string =>
+  join(pathOf(subject), queryOf(look));
+
+export const groupPath = (tags: Tags): string => `#${pathOf({ kind: "group", tags })}`;
+
+/** The page that compares things, by the paths of their pages. */
+export function compareAddress(paths: readonly string[], look: Look | null): string {
+  const query = look ? queryOf(look) : new URLSearchParams();
+  for (const path of paths) query.append("of", path);
+  return join("/compare", query);
 }
 
 /** What is shown on either side of a moment at least, milliseconds. */
@@ -110,11 +148,11 @@ export function around(time: number, length: number): [from: number, to: number]
 export function momentAddress(client: string, nic: string, time: number, length: number): string {
   const [from, to] = around(time, length);
   const query = new URLSearchParams({ from: from.toFixed(0), to: to.toFixed(0) });
-  return join(`${clientPath(client).slice(1)}/${encodeURIComponent(nic)}`, query);
+  return join(pathOf({ kind: "nic", client, nic }), query);
 }
 
 export function overviewAddress(state: OverviewState): string {
-  const { search, sort, descending, attention, dense, columns } = state;
+  const { search, sort, descending, attention, dense, columns, by, closed } = state;
   const query = new URLSearchParams();
   if (search) query.set("search", search);
   if (sort !== "state") query.set("sort", sort);
@@ -123,5 +161,7 @@ export function overviewAddress(state: OverviewState): string {
   if (dense) query.set("rows", "dense");
   const chosen = columns.filter((column) => column !== "client").join(",");
   if (columns.join() !== USUAL.join()) query.set("columns", chosen);
+  if (by) query.set("by", by);
+  if (by && closed.length > 0) query.set("closed", closed.join(","));
   return join("/", query);
 }

@@ -22,6 +22,8 @@ export interface Losses {
 }
 /** The interval in which something happened, by the client's clock. */
 export interface Moment {
+  /** Whose it is, among those of a group. */
+  client?: string;
   nic: string;
   time: string;
   interval_ns: number;
@@ -42,6 +44,8 @@ export interface Hour {
   lost: LostPackets | null;
 }
 export interface Utilisation {
+  /** Whose it is, among those of a group. */
+  client?: string;
   nic: string;
   direction: Direction;
   share: number;
@@ -58,6 +62,8 @@ export interface Summary extends Losses {
   observed: string | null;
   clock_offset_ns: number | null;
   second_host: SecondHost | null;
+  /** Values by key. */
+  tags: Record<string, string>;
   sample_interval_ns: number;
   links_down: string[];
   /** In an update only if it or `hour` has changed. */
@@ -206,6 +212,10 @@ async function reasonOf(answer: Response): Promise<string> {
 /** The collector gave no answer at all. */
 export class Unreachable extends Error {}
 
+/** What went wrong, in words. */
+export const reason = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
 /** Asks the API. */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   const answer = await fetch(`api/v1/${path}`, signal ? { signal } : {}).catch((error: unknown) => {
@@ -248,7 +258,7 @@ export interface Range {
   to: number;
 }
 
-function query(
+export function query(
   { from, to, ...which }: Partial<Range> & { from: number; to: number },
   more: Record<string, string> = {},
 ): string {

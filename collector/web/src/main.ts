@@ -8,7 +8,9 @@ import { type Address, parse } from "./address";
 import { refusals, signedIn, signOut } from "./api";
 import { Banner } from "./banner";
 import { showClient } from "./client/page";
+import { showCompare } from "./compare/page";
 import { write } from "./dom";
+import { showGroup } from "./groups/page";
 import { language, switchLanguage, t } from "./i18n";
 import { healthListeners, watchStore } from "./live";
 import { showOverview } from "./overview/page";
@@ -54,6 +56,8 @@ function showHealth(): void {
 
 function pageOf(address: Address, main: HTMLElement): () => void {
   if (address.page === "client") return showClient(main, address.client, address.state);
+  if (address.page === "group") return showGroup(main, address.tags, address.look);
+  if (address.page === "compare") return showCompare(main, address.subjects, address.look);
   if (address.page === "accounts") return showAccounts(main);
   return showOverview(main, address.state);
 }

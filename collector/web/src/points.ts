@@ -60,11 +60,11 @@ export class Points {
     return seen;
   }
 
-  /** The one that covers a time. */
-  at(time: number): number | null {
+  /** The one that covers a time. `step`: how long each is at least, milliseconds. */
+  at(time: number, step = 0): number | null {
     const index = this.before(time + 0.001) - 1;
     const point = this.all[index];
-    return point && time < end(point) ? index : null;
+    return point && time < Math.max(end(point), start(point) + step) ? index : null;
   }
 
   /** Length of most points, nanoseconds. */

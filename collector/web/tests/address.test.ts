@@ -1,10 +1,25 @@
 import { expect, test } from "vitest";
-import { clientAddress, clientPath, momentAddress, overviewAddress, parse } from "../src/address";
+import {
+  clientAddress,
+  clientPath,
+  compareAddress,
+  momentAddress,
+  overviewAddress,
+  parse,
+  subjectAddress,
+} from "../src/address";
+import { pathOf, subjectOf } from "../src/subject";
 
 /** What an address becomes when the page has read and kept it. */
 function kept(hash: string): string {
   const address = parse(hash);
   if (address.page === "accounts") return "#/accounts";
+  if (address.page === "group") {
+    return subjectAddress({ kind: "group", tags: address.tags }, address.look);
+  }
+  if (address.page === "compare") {
+    return compareAddress(address.subjects.map(pathOf), address.look);
+  }
   return address.page === "client"
     ? clientAddress(address.client, address.state)
     : overviewAddress(address.state);
@@ -17,6 +32,15 @@ test.each([
   "#/accounts",
   "#/?search=a&sort=lost&rows=dense&columns=utilisation%2Clost",
   "#/?columns=",
+  "#/?search=site%3Dams+web&by=site",
+  "#/?by=site&closed=ams%2C",
+  "#/?by=site&closed=",
+  "#/group?range=86400",
+  "#/group/site=ams,role=cache?range=2592000&scale=log",
+  "#/group/path=a%2Fb:c?range=3600&peaks=0",
+  "#/group/site=?range=3600",
+  "#/compare?range=3600",
+  "#/compare?range=3600&of=%2Fclient%2Fweb-1&of=%2Fclient%2Fweb-1%2Feth0&of=%2Fgroup%2Fsite%3Dams",
   "#/client/web-1/eth0?range=300",
   "#/client/web-1/eth0?range=2592000&peaks=0&scale=log",
   "#/client/web-1/eth0.100?from=1790000000000&to=1790000600000",
@@ -37,6 +61,11 @@ test.each([
   ["#/client/web-1/eth0?range=17", "#/client/web-1/eth0?range=300"],
   ["#/client/web-1/eth0?from=9&to=5", "#/client/web-1/eth0?range=300"],
   ["#/client/web-1/eth0?from=x&to=5", "#/client/web-1/eth0?range=300"],
+  ["#/group/site=ams", "#/group/site=ams?range=86400"],
+  ["#/group/nonsense", "#/group?range=86400"],
+  ["#/?closed=ams", "#/"],
+  ["#/?by=site&closed=ams", "#/?by=site&closed=ams"],
+  ["#/compare?of=/client/a&of=/client/a&of=/accounts", "#/compare?range=86400&of=%2Fclient%2Fa"],
   // Not encoded as it should be: no reason to show nothing.
   ["#/client/50%/eth0", "#/client/50%25/eth0?range=300"],
 ])("%s is read as %s", (hash, read) => {
@@ -47,6 +76,13 @@ test("names of any kind get into an address and out of it again", () => {
   for (const client of ["a b", "ä/ö", "<img>", "?x=1&y", "100%", "汉字"]) {
     expect(parse(clientPath(client))).toMatchObject({ page: "client", client });
   }
+});
+
+test("what has a chart is named by the path of its page", () => {
+  for (const path of ["/client/a", "/client/a/eth0%2F1", "/group", "/group/site=ams,role=x:1"]) {
+    expect(pathOf(subjectOf(path) ?? { kind: "client", client: "" })).toBe(path);
+  }
+  for (const path of ["", "/accounts", "/client", "/client/"]) expect(subjectOf(path)).toBe(null);
 });
 
 test("a moment is shown with what was around it", () => {

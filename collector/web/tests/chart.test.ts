@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { bend, bentTicks, limits } from "../src/chart/scale";
-import { columns, lossOpacity, type Shown, scaleOf, unmeasured } from "../src/chart/shown";
+import { columns, lossOpacity, partly, type Shown, scaleOf, unmeasured } from "../src/chart/shown";
 import { Points } from "../src/points";
-import { at, INTERVAL, series } from "./samples";
+import { at, INTERVAL, point, series } from "./samples";
 
 const shown = (points: Points, more: Partial<Shown> = {}): Shown => ({
   points,
@@ -14,6 +14,7 @@ const shown = (points: Points, more: Partial<Shown> = {}): Shown => ({
   p95: { rx: 0, tx: 0 },
   events: [],
   speed: 0,
+  step: 0,
   ...more,
 });
 
@@ -37,6 +38,19 @@ test("what no point covers is unmeasured, but for the last seconds", () => {
   expect(unmeasured(shown(series(2)))).toEqual([[at(0), at(2)]]);
   expect(unmeasured(shown(series(0), { to: at(12) }))).toEqual([[at(1), at(12)]]);
   expect(unmeasured(shown(new Points()))).toEqual([[at(0), at(10)]]);
+});
+
+test("a step that was measured in part says how much of it is lacking", () => {
+  // Steps of two samples: the first has both, the second one of them; the newest has begun.
+  const step = 2 * INTERVAL;
+  const whole = point(0, 1000, { interval_ns: step * 1e6 });
+  const points = new Points([whole, point(2), point(4)]);
+  const seen = shown(points, { step, gap: 0.999 * step, to: at(5) });
+  expect(partly(seen)).toEqual([[at(2), at(4), 0.5]]);
+  expect(unmeasured(seen)).toEqual([]);
+  expect(partly({ ...seen, step: 0 })).toEqual([]);
+  expect(points.at(at(3), step)).toBe(1);
+  expect(points.at(at(3))).toBe(null);
 });
 
 test("a bent scale has 0 and round rates on both sides, within its ends", () => {

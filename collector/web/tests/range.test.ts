@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { LENGTHS, TimeRange } from "../src/client/range";
+import { LENGTHS, TimeRange } from "../src/view/range";
 
 const MINUTE = 60_000;
 const NOW = Date.UTC(2026, 10, 26);

@@ -1,13 +1,12 @@
-// The mirrored chart: received above, transmitted below; gaps stay gaps, loss is drawn where it was.
+// A chart over time: axes, zoom, what the pointer is at, and how large it is. A drawing is what it shows.
 
 import uPlot from "uplot";
 import { locale } from "../i18n";
 import { color, onTheme } from "../theme";
 import { shownZone, zoneName } from "../time";
 import * as units from "../units";
-import { marks, shade } from "./marks";
+import type { Drawing } from "./drawing";
 import { bentTicks } from "./scale";
-import { columns, type Shown, scaleOf } from "./shown";
 import { type Tick, ticks } from "./ticks";
 
 const HEIGHT = 380;
@@ -18,18 +17,6 @@ const FULL_AIR = 10;
 const RIGHT = 50;
 /** A shorter drag is a click. */
 const LEAST_DRAG = 4;
-
-const stepped = uPlot.paths.stepped?.({ align: 1 });
-
-function line(direction: string, peak: boolean): uPlot.Series {
-  return {
-    stroke: () => (peak ? "transparent" : color(direction)),
-    width: peak ? 0 : 1.5,
-    ...(stepped ? { paths: stepped } : {}),
-    points: { show: false },
-    spanGaps: false,
-  };
-}
 
 interface Handlers {
   /** A range was dragged over. */
@@ -48,7 +35,7 @@ export class Chart {
 
   constructor(
     private readonly place: HTMLElement,
-    private shown: Shown,
+    private shown: Drawing,
     private readonly on: Handlers,
   ) {
     this.plot = this.make();
@@ -63,11 +50,12 @@ export class Chart {
     return this.plot.ctx.canvas;
   }
 
-  show(next: Shown): void {
-    const { bend } = this.shown;
+  show(next: Drawing): void {
+    if (next === this.shown) return;
+    const { bend, lines } = this.shown;
     this.shown = next;
-    if (bend === next.bend) {
-      this.plot.setData(columns(next, units.perByte()));
+    if (bend === next.bend && lines.key === next.lines.key) {
+      this.plot.setData(next.data);
     } else {
       this.plot.destroy();
       this.plot = this.make();
@@ -98,16 +86,11 @@ export class Chart {
   }
 
   private make(): uPlot {
-    return new uPlot(this.options(), columns(this.shown, units.perByte()), this.place);
+    return new uPlot(this.options(), this.shown.data, this.place);
   }
 
   private options(): uPlot.Options {
-    const bent = this.shown.bend > 0;
-    const band = (series: [number, number], name: string, dir: 1 | -1): uPlot.Band => ({
-      series,
-      fill: () => `${color(name)}40`,
-      dir,
-    });
+    const { bend, lines } = this.shown;
     return {
       width: this.width(),
       height: this.height(),
@@ -117,19 +100,19 @@ export class Chart {
       scales: {
         x: { time: true, range: () => [this.shown.from / 1000, this.shown.to / 1000] },
         y: {
-          distr: bent ? 4 : 1,
-          asinh: this.shown.bend,
-          range: () => scaleOf(this.shown, units.perByte()).ends,
+          distr: bend > 0 ? 4 : 1,
+          asinh: bend,
+          range: () => this.shown.ends,
         },
       },
       axes: this.axes(),
-      series: [{}, line("rx", false), line("rx", true), line("tx", false), line("tx", true)],
-      bands: [band([2, 1], "rx", -1), band([4, 3], "tx", 1)],
+      series: [{}, ...lines.series],
+      bands: lines.bands,
       hooks: {
         setSelect: [(plot) => this.selected(plot)],
         setCursor: [(plot) => this.hovered(plot)],
-        drawClear: [(plot) => shade(plot, this.shown)],
-        draw: [(plot) => marks(plot, this.shown)],
+        drawClear: [(plot) => this.shown.under(plot)],
+        draw: [(plot) => this.shown.over(plot)],
       },
     };
   }

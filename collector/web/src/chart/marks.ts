@@ -6,7 +6,7 @@ import { t } from "../i18n";
 import { end } from "../points";
 import { color } from "../theme";
 import * as units from "../units";
-import { lossOpacity, type Shown, scaleOf, unmeasured } from "./shown";
+import { lossOpacity, partly, type Shown, scaleOf, unmeasured } from "./shown";
 import { signOf } from "./signs";
 
 const xOf = (plot: uPlot, time: number): number => plot.valToPos(time / 1000, "x", true);
@@ -20,6 +20,12 @@ export function shade(plot: uPlot, shown: Shown): void {
     const left = Math.max(bbox.left, xOf(plot, from));
     const right = Math.min(bbox.left + bbox.width, xOf(plot, to));
     if (right - left >= 1) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+  }
+  for (const [from, to, lacks] of partly(shown)) {
+    const left = Math.max(bbox.left, xOf(plot, from));
+    const right = Math.min(bbox.left + bbox.width, xOf(plot, to));
+    ctx.globalAlpha = lacks;
+    ctx.fillRect(left, bbox.top, right - left, bbox.height);
   }
   ctx.restore();
 }

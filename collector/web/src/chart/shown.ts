@@ -19,7 +19,13 @@ export interface Shown {
   events: Happening[];
   /** The link's speed, bits per second; 0: unknown. */
   speed: number;
+  /** Distance of the starts of points, milliseconds, where it is known: a point that was measured for
+   *  less is so in part. 0: points are as long as they were measured. */
+  step: number;
 }
+
+/** What is at the edges of steps is no lack: a sample counts where it starts. */
+const LEAST_LACK = 0.02;
 
 type Column = (number | null)[];
 export type Columns = [times: number[], rx: Column, rxPeak: Column, tx: Column, txPeak: Column];
@@ -60,6 +66,20 @@ export function unmeasured({ points, gap, from, to }: Shown): [from: number, to:
   // What is not here yet is no gap.
   if (points.length === 0 || to - covered > Math.max(5000, 5 * gap)) spans.push([covered, to]);
   return spans;
+}
+
+/** Points that were measured for a part of their step only, and for how much of it was not: 0 to 1. */
+export function partly({ points, step, to }: Shown): [from: number, to: number, lacks: number][] {
+  if (step === 0) return [];
+  const found: [number, number, number][] = [];
+  points.all.forEach((point, index) => {
+    const begins = points.starts[index] as number;
+    // The newest step is not over.
+    const ends = Math.min(begins + step, to);
+    const lacks = 1 - point.interval_ns / 1e6 / (ends - begins);
+    if (lacks > LEAST_LACK) found.push([begins, ends, Math.min(1, lacks)]);
+  });
+  return found;
 }
 
 /** Peaks that are higher than the scale reaches, bytes per second. */

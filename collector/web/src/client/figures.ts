@@ -57,9 +57,15 @@ function exact(point: Point, direction: Direction): string {
   return parts.join(" · ");
 }
 
-/** What is to be known of a point besides its figures. */
-function remarks(point: Point | undefined): HTMLElement[] {
+/** What is to be known of a point besides its figures. `step`: for how long it should have been
+ *  measured, milliseconds; 0: for as long as it was. */
+function remarks(point: Point | undefined, step: number): HTMLElement[] {
   const list: HTMLElement[] = [];
+  const measured = (point?.interval_ns ?? 0) / 1e6;
+  if (point && measured < step) {
+    const text = t("partly", units.span(measured), units.span(step));
+    list.push(element("span", { class: "warn" }, text));
+  }
   if (point && point.drops > 0) {
     list.push(element("span", { class: "bad" }, t("lossMark", units.exact(point.drops))));
   }
@@ -70,16 +76,19 @@ function remarks(point: Point | undefined): HTMLElement[] {
   return [...list, element("span", { class: "note" }, t("wire"))];
 }
 
-/** One point, exactly. */
-export function readout(point: Point | undefined): HTMLElement {
+/** The point at a time, exactly. */
+export function readout(points: Points, time: number | null, step = 0): HTMLElement {
+  const index = time === null ? null : points.at(time, step);
+  const point = index === null ? undefined : points.all[index];
   const when = point
     ? `${moment(Date.parse(point.time), 1)} – ${clock(end(point), 1)} ${offsetName(end(point))}`
     : t("hover");
-  const spaced = remarks(point).flatMap((remark) => [" ", remark]);
+  const spaced = remarks(point, step).flatMap((remark) => [" ", remark]);
   const lines = DIRECTIONS.map((direction) => {
     const name = element("b", { class: direction }, t(direction));
     const figures = point ? exact(point, direction) : "–";
     return element("p", { "data-direction": direction }, name, " ", figures);
   });
-  return element("div", {}, element("p", {}, when, ...spaced), ...lines);
+  const at = index === null ? {} : { "data-time": String(points.starts[index]) };
+  return element("div", at, element("p", {}, when, ...spaced), ...lines);
 }

@@ -31,6 +31,7 @@ export const SPECS: Record<Column, Spec> = {
   lost: { text: "lostHour", meaning: "lostMeans", width: 118, spare: 4 },
   packets: { text: "packetRate", width: 84, spare: 8 },
   drops: { text: "lostPackets", meaning: "lostMeans", width: 96, spare: 10 },
+  tags: { text: "tags", width: 150, spare: 11 },
   state: { text: "state", width: 96, spare: 7 },
 };
 

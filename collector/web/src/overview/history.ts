@@ -64,6 +64,17 @@ export class History {
     return this.means.get(client) ?? 0;
   }
 
+  /** What some clients carried and lost together. */
+  together(name: string, clients: readonly string[]): Minutes {
+    const lost = new Map<number, number>();
+    for (const client of clients) {
+      for (const [minute, packets] of this.clients.get(client)?.lost ?? []) {
+        lost.set(minute, (lost.get(minute) ?? 0) + packets);
+      }
+    }
+    return { client: name, ...this.sums(clients), lost: [...lost] };
+  }
+
   /** What some clients carried together in each minute. */
   sums(clients: Iterable<string>): Sums {
     const empty = () => new Array<number | null>(MINUTES).fill(null);

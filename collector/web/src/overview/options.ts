@@ -1,9 +1,10 @@
 // How the table is shown: which columns, and how dense.
 
 import { COLUMNS, type Column, type OverviewState } from "../address";
-import { button, element } from "../dom";
+import { button, element, write } from "../dom";
 import { t } from "../i18n";
 import { SPECS } from "./columns";
+import type { GroupRow } from "./groups";
 
 type Change = (how: Partial<OverviewState>) => void;
 
@@ -12,6 +13,10 @@ export class Options {
   private readonly dense: HTMLButtonElement;
   private readonly only: HTMLButtonElement;
   private readonly boxes = new Map<Column, HTMLInputElement>();
+  private readonly by = element("select", { id: "by", "aria-label": t("groupBy") });
+  private readonly turnAll: HTMLButtonElement;
+  private keys = "";
+  private groups: readonly GroupRow[] = [];
 
   constructor(
     private state: OverviewState,
@@ -40,7 +45,32 @@ export class Options {
       const next = event.relatedTarget as Node | null;
       if (next && !details.contains(next)) details.open = false;
     });
-    this.elements = [this.only, this.dense, details];
+    this.by.addEventListener("change", () => change({ by: this.by.value, closed: [] }));
+    this.turnAll = button("", "turn-all", () => {
+      const values = this.groups.map(({ group }) => group.tag[1]);
+      change({ closed: this.anyOpen() ? values : [] });
+    });
+    this.elements = [this.by, this.turnAll, this.only, this.dense, details];
+  }
+
+  private anyOpen(): boolean {
+    return this.groups.some(({ group }) => group.open);
+  }
+
+  /** Offers keys to group by, and to open or close all groups. */
+  showGroups(keys: readonly string[], groups: readonly GroupRow[]): void {
+    const { by } = this.state;
+    const all = by === "" || keys.includes(by) ? keys : [by, ...keys];
+    this.groups = groups;
+    this.by.hidden = all.length === 0;
+    if (all.join() !== this.keys) {
+      this.keys = all.join();
+      const options = all.map((key) => element("option", { value: key }, t("groupedBy", key)));
+      this.by.replaceChildren(element("option", { value: "" }, t("notGrouped")), ...options);
+    }
+    this.by.value = by;
+    this.turnAll.hidden = groups.length === 0;
+    write(this.turnAll, t(this.anyOpen() ? "closeAll" : "openAll"));
   }
 
   show(state: OverviewState): void {

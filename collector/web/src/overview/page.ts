@@ -1,14 +1,17 @@
 // All clients, one row each, redrawn once per frame.
 
-import { type Column, type OverviewState, overviewAddress } from "../address";
+import { type Column, groupPath, type OverviewState, overviewAddress } from "../address";
 import type { Summary } from "../api";
 import { element, keepAddress, perFrame, showTitle } from "../dom";
 import { t } from "../i18n";
 import { followAll, summaries } from "../live";
 import { health, now } from "../presence";
+import { Choosing } from "./choosing";
+import { grouped, isGroup, keysOf, sumUp } from "./groups";
 import { follow, History } from "./history";
 import { Options } from "./options";
-import { arranged, type Filter, look, type Row, updated } from "./rows";
+import { arranged, look, type Row, updated } from "./rows";
+import { searchOf, withTag } from "./search";
 import { Table } from "./table";
 import { sumsOf, Tiles } from "./tiles";
 
@@ -33,10 +36,17 @@ class OverviewPage {
   private readonly waiting: HTMLElement;
   private readonly nothing = element("p", { id: "nothing", class: "note" }, t("nothing"));
   private readonly frame = perFrame(() => this.draw());
-  private readonly table = new Table((column) => this.sortBy(column), this.frame.plan, history);
+  private readonly choosing = new Choosing(() => this.frame.plan());
+  private readonly table = new Table((column) => this.sortBy(column), this.frame.plan, history, {
+    choosing: this.choosing,
+    turn: (value) => this.turn(value),
+    search: (tag) => this.searchFor(withTag(this.state.search, tag)),
+  });
+  /** Clients that are not filtered out. */
   private order: Row[] = [];
-  /** Narrows the rows down further. */
-  private readonly filter: Filter = () => true;
+  /** What is listed: clients, and their groups. */
+  private listed: Row[] = [];
+  private readonly overTime = element("a", { id: "over-time" }, t("overTime"));
   private pointed = 0;
   private readonly ending: (() => void)[] = [];
 
@@ -49,13 +59,14 @@ class OverviewPage {
     this.search.value = state.search;
     this.search.addEventListener("input", () => this.change({ search: this.search.value.trim() }));
     this.options = new Options(state, (how) => this.change(how));
+    const tools = [...this.options.elements, this.choosing.toggle];
     const commands = element("pre", {}, FIRST_STEPS);
     const [title, how] = [element("h2", {}, t("waiting")), element("p", {}, t("enrol"))];
     this.waiting = element("section", { id: "waiting" }, title, how, commands);
     main.append(
       this.tiles.element,
-      element("div", { class: "tools" }, this.search, ...this.options.elements),
-      ...[this.waiting, this.table.element, this.nothing],
+      element("div", { class: "tools" }, this.search, this.overTime, ...tools),
+      ...[this.choosing.bar, this.waiting, this.table.element, this.nothing],
     );
     showTitle("");
     this.listen();
@@ -99,6 +110,17 @@ class OverviewPage {
     });
   }
 
+  private searchFor(search: string): void {
+    this.search.value = search;
+    this.change({ search });
+  }
+
+  private turn(value: string): void {
+    const { closed } = this.state;
+    const others = closed.filter((other) => other !== value);
+    this.change({ closed: others.length < closed.length ? others : [...closed, value] });
+  }
+
   private change(how: Partial<OverviewState>): void {
     this.state = { ...this.state, ...how };
     this.arrange();
@@ -116,9 +138,15 @@ class OverviewPage {
   private arrange(): void {
     for (const id of rows.keys()) if (!summaries.has(id)) rows.delete(id);
     for (const row of rows.values()) look(row, history);
-    this.order = arranged(rows.values(), this.state, history, this.filter);
-    this.table.arrange(this.order, this.state);
+    this.order = arranged(rows.values(), this.state, history);
+    this.listed = grouped(this.order, this.state, history);
+    this.table.arrange(this.listed, this.state);
     this.options.show(this.state);
+    this.options.showGroups(keysOf(summaries.values()), this.listed.filter(isGroup));
+    const { tags, text } = searchOf(this.state.search);
+    // The store knows tags, but neither texts nor who needs attention.
+    this.overTime.hidden = text !== "" || this.state.attention || rows.size === 0;
+    this.overTime.href = groupPath(tags);
     document.body.classList.toggle("dense", this.state.dense);
     // Before anything was heard, nothing is known.
     this.waiting.hidden = rows.size > 0 || !health.heardOnce;
@@ -136,6 +164,7 @@ class OverviewPage {
   }
 
   private draw(): void {
+    for (const row of this.listed) if (isGroup(row)) sumUp(row);
     this.table.draw();
     if (health.heardOnce) this.tiles.show([...rows.values()], this.order);
   }

@@ -1,13 +1,18 @@
 // One place of the table, which shows one row after another.
 
-import { type Column, clientPath, momentAddress } from "../address";
+import { type Column, clientPath, groupPath, momentAddress } from "../address";
 import type { LostPackets, Moment, Peak, Summary } from "../api";
-import { element, write } from "../dom";
+import { button, element, write } from "../dom";
+import { nameOf as nameOfGroup } from "../groups/now";
 import { t } from "../i18n";
 import { lossesTitle } from "../losses";
 import { now } from "../presence";
+import { pathOf, type Subject } from "../subject";
+import type { Tags } from "../tags";
 import { moment as inFull } from "../time";
 import * as units from "../units";
+import type { Choosing } from "./choosing";
+import { type GroupRow, isGroup } from "./groups";
 import { BAR, type History, MINUTE, MINUTES } from "./history";
 import { nameOf, packets, type Row } from "./rows";
 import { sparkline } from "./sparkline";
@@ -29,8 +34,10 @@ class MomentCell {
     cell.append(this.link);
   }
 
-  show(client: string, moment: Moment | null | undefined, value: string, meaning: string): void {
+  /** `of`: whose it is, unless the moment says so. */
+  show(of: string, moment: Moment | null | undefined, value: string, meaning: string): void {
     write(this.value, moment ? value : NONE);
+    const client = moment?.client ?? of;
     const key = moment ? `${client} ${moment.nic} ${moment.time} ${value}` : "";
     if (key === this.shown) return;
     this.shown = key;
@@ -47,10 +54,21 @@ class MomentCell {
   }
 }
 
+/** What is done with rows. */
+export interface RowActions {
+  choosing: Choosing;
+  /** Shows or hides the clients of a group. */
+  turn: (value: string) => void;
+  /** Searches for a tag, or no longer. */
+  search: (tag: Tags[number]) => void;
+}
+
 export class Place {
   readonly element: HTMLElement;
   /** What the keyboard goes to. */
   readonly title = element("a");
+  private readonly box = element("input", { type: "checkbox", class: "choose" });
+  private readonly turn = button("", "", () => this.turned());
   private readonly note = element("span", { class: "note" });
   private readonly marks = element("span", { class: "marks" });
   private readonly canvas = element("canvas", { "aria-hidden": "true" });
@@ -59,14 +77,20 @@ export class Place {
   private readonly cells = new Map<Column, HTMLElement>();
   private readonly moments = new Map<Column, MomentCell>();
   private marked = "";
+  private tagged = "";
   private drawn = "";
   private row: Row | undefined;
 
   constructor(
     columns: readonly Column[],
     private readonly history: History,
+    private readonly on: RowActions,
   ) {
     this.element = element("div", { role: "row", class: "row" });
+    this.turn.className = "turn";
+    this.box.addEventListener("change", () => {
+      if (this.row) on.choosing.choose(pathOf(subjectOf(this.row)), this.box.checked);
+    });
     for (const column of columns) this.element.append(this.makeCell(column));
     this.element.addEventListener("click", (event) => this.clicked(event));
   }
@@ -76,7 +100,7 @@ export class Place {
     this.cells.set(column, cell);
     if (column === "client") {
       cell.className = "name";
-      cell.append(this.title, this.note, this.marks);
+      cell.append(this.box, this.turn, this.title, this.note, this.marks);
     } else if (column === "recent") {
       cell.className = "recent";
       cell.append(this.canvas);
@@ -91,7 +115,11 @@ export class Place {
    *  client. */
   private clicked(event: MouseEvent): void {
     const target = event.target as Element;
-    if (target.closest("a")) return;
+    if (target.closest("a, button, input")) return;
+    if (this.row && isGroup(this.row)) {
+      this.turned();
+      return;
+    }
     if (target !== this.canvas || !this.row) {
       this.title.click();
       return;
@@ -107,7 +135,7 @@ export class Place {
     this.element.hidden = !row;
     this.row = row;
     if (!row) return;
-    const { client, alias } = row.client;
+    const { client } = row.client;
     const { style, classList, dataset } = this.element;
     style.transform = `translateY(${top}px)`;
     style.height = `${height}px`;
@@ -115,12 +143,63 @@ export class Place {
     classList.toggle("stale", row.stale);
     this.element.setAttribute("aria-rowindex", String(index + 2));
     dataset.client = client;
+    if (isGroup(row)) this.nameGroup(row);
+    else this.nameClient(row);
+    this.showBox(row);
+    this.showMarks(row);
+    this.showFigures(row.client, row.stale);
+    if (isGroup(row)) this.put("state", upOf(row));
+    this.showTags(row);
+    this.draw(row);
+  }
+
+  private nameClient(row: Row): void {
+    const { client, alias } = row.client;
+    this.element.classList.remove("group");
+    this.turn.hidden = true;
     this.title.href = clientPath(client);
     write(this.title, nameOf(row));
     write(this.note, alias && alias !== client ? client : "");
-    this.showMarks(row);
-    this.showFigures(row.client, row.stale);
-    this.draw(row);
+  }
+
+  private nameGroup({ group }: GroupRow): void {
+    const { tag, open, rows } = group;
+    const name = nameOfGroup([tag]);
+    this.element.classList.add("group");
+    this.turn.hidden = false;
+    write(this.turn, open ? "▾" : "▸");
+    this.turn.setAttribute("aria-expanded", String(open));
+    this.turn.setAttribute("aria-label", t("turn", name));
+    this.title.href = groupPath([tag]);
+    write(this.title, name);
+    write(this.note, t("clientsIn", rows.length));
+  }
+
+  private turned(): void {
+    if (this.row && isGroup(this.row)) this.on.turn(this.row.group.tag[1]);
+  }
+
+  private showBox(row: Row): void {
+    const { choosing } = this.on;
+    this.box.hidden = !choosing.on;
+    if (!choosing.on) return;
+    this.box.checked = choosing.has(pathOf(subjectOf(row)));
+    this.box.setAttribute("aria-label", t("chooseIt", this.title.textContent ?? ""));
+  }
+
+  private showTags(row: Row): void {
+    const cell = this.cells.get("tags");
+    if (!cell) return;
+    const tags = Object.entries(row.client.tags);
+    const key = tags.join();
+    if (key === this.tagged) return;
+    this.tagged = key;
+    const buttons = tags.map((tag) => {
+      const made = button(tag.join("="), "", () => this.on.search(tag));
+      made.title = t("searchTag");
+      return made;
+    });
+    cell.replaceChildren(...buttons);
   }
 
   private showMarks({ client, marks }: Row): void {
@@ -182,7 +261,7 @@ export class Place {
     const { nic, direction, speed_bits_per_second } = known ?? {};
     const about =
       nic && direction
-        ? `${nic}, ${directionName(direction)}, ${units.speed(speed_bits_per_second ?? 0)}`
+        ? `${owner(known)}${nic}, ${directionName(direction)}, ${units.speed(speed_bits_per_second ?? 0)}`
         : t("noSpeed");
     if (cell.title !== about) cell.title = about;
   }
@@ -193,7 +272,7 @@ export class Place {
     const rate = peak ? units.rate(peak.bytes_per_second) : "";
     const share = peak?.share ? `, ${units.percent(peak.share)}` : "";
     const meaning = peak
-      ? `${peak.nic}, ${directionName(peak.direction)}${share}, ${inFull(Date.parse(peak.time))}`
+      ? `${owner(peak)}${peak.nic}, ${directionName(peak.direction)}${share}, ${inFull(Date.parse(peak.time))}`
       : "";
     cell.show(client, peak, rate, meaning);
   }
@@ -209,7 +288,8 @@ export class Place {
   }
 
   /** Draws the last hour, unless it is there already. */
-  private draw({ client, stale }: Row): void {
+  private draw(row: Row): void {
+    const { client, stale } = row;
     const { canvas, history } = this;
     if (!this.cells.has("recent")) return;
     const height = this.element.clientHeight < 24 ? 14 : 22;
@@ -222,9 +302,22 @@ export class Place {
     const [rx, tx] = [client.rx.bytes_per_second, client.tx.bytes_per_second];
     const shift = Math.max(0, history.place(time) - (MINUTES - 1));
     const known = history.version > 0 ? Math.min(MINUTES, shift) : 0;
-    sparkline(canvas, height, history.of(client.client), stale ? null : { rx, tx }, known);
+    const ids = isGroup(row) ? row.group.rows.map(({ client }) => client.client) : null;
+    const minutes = ids ? history.together(client.client, ids) : history.of(client.client);
+    sparkline(canvas, height, minutes, stale ? null : { rx, tx }, known);
   }
 }
+
+/** Whose a figure of a group is. */
+const owner = (of: { client?: string } | null): string => (of?.client ? `${of.client} ` : "");
+
+const upOf = ({ group }: GroupRow): string =>
+  t("ofAllUp", group.rows.filter(({ client }) => client.up).length, group.rows.length);
+
+const subjectOf = (row: Row): Subject =>
+  isGroup(row)
+    ? { kind: "group", tags: [row.group.tag] }
+    : { kind: "client", client: row.client.client };
 
 function stateOf({ up, elsewhere, since, last_seen }: Summary): string {
   if (up && elsewhere) return t("elsewhereShort");

@@ -3,6 +3,7 @@
 import type { Column, OverviewState } from "../address";
 import type { Summary } from "../api";
 import type { History } from "./history";
+import { found, searchOf } from "./search";
 import { type Mark, marks, stale } from "./trouble";
 
 /** One client. */
@@ -13,9 +14,6 @@ export interface Row {
   /** Whether its figures are not those of this moment, as of the last look. */
   stale: boolean;
 }
-
-/** What else a row has to be like: a choice of groups has its own. */
-export type Filter = (client: Summary) => boolean;
 
 export const peak = ({ rx, tx }: Summary): number =>
   Math.max(rx.peak_1ms_bytes_per_second, tx.peak_1ms_bytes_per_second);
@@ -40,14 +38,14 @@ export function look(row: Row, history: History): void {
   row.stale = stale(row.client);
 }
 
-type Key = (row: Row, history: History) => number;
+type Key = (row: Row) => number;
 /** What a stale client carried last is not what it carries. */
 const ifLive =
   (value: (client: Summary) => number): Key =>
   ({ client, stale }) =>
     stale ? -1 : value(client);
 
-const KEYS: Record<Exclude<Column, "client" | "recent">, Key> = {
+const KEYS: Record<Exclude<Column, "client" | "recent" | "tags">, Key> = {
   state: ({ marks }) => marks.reduce((most, { rank }) => Math.max(most, rank), 0),
   utilisation: ifLive(({ utilisation }) => utilisation?.share ?? -0.5),
   rx: ifLive(({ rx }) => rx.bytes_per_second),
@@ -61,30 +59,31 @@ const KEYS: Record<Exclude<Column, "client" | "recent">, Key> = {
 
 const { compare } = new Intl.Collator(undefined, { numeric: true });
 
-/** The rows that are wanted, in their order. Of equal worth, the busiest of the last hour come first:
- *  that changes but once a minute. Then they are in the order of their ids. */
-export function arranged(
-  rows: Iterable<Row>,
-  state: OverviewState,
-  history: History,
-  filter: Filter = () => true,
-): Row[] {
-  const { sort, attention } = state;
-  const wanted = state.search.toLowerCase();
-  const matches = ({ client }: Row) =>
-    `${client.client} ${client.alias}`.toLowerCase().includes(wanted) && filter(client);
-  const key: Key = sort === "client" || sort === "recent" ? () => 0 : KEYS[sort];
+/** Rows in their order. Of equal worth, the busiest of the last hour come first: that changes but once a
+ *  minute. Then they are in the order of their ids. `mean`: how busy one was. */
+export function inOrder<R extends Row>(
+  rows: readonly R[],
+  { sort, descending }: OverviewState,
+  mean: (row: R) => number,
+): R[] {
+  const key: Key = sort === "client" || sort === "recent" || sort === "tags" ? () => 0 : KEYS[sort];
   // Worked out once for each row, for there may be thousands.
-  const keyed = [...rows]
-    .filter((row) => matches(row) && (!attention || needy(row)))
-    .map((row) => {
-      const mean = sort === "state" ? history.mean(row.client.client) : 0;
-      return { row, name: nameOf(row), key: key(row, history), mean };
-    });
-  const sign = state.descending ? -1 : 1;
+  const keyed = rows.map((row) => {
+    const busy = sort === "state" ? mean(row) : 0;
+    return { row, name: nameOf(row), key: key(row), busy };
+  });
+  const sign = descending ? -1 : 1;
   keyed.sort((a, b) => {
     const order = sort === "client" ? compare(a.name, b.name) : a.key - b.key;
-    return sign * order || b.mean - a.mean || compare(a.row.client.client, b.row.client.client);
+    return sign * order || b.busy - a.busy || compare(a.row.client.client, b.row.client.client);
   });
   return keyed.map(({ row }) => row);
+}
+
+/** The rows that are wanted, in their order. */
+export function arranged(rows: Iterable<Row>, state: OverviewState, history: History): Row[] {
+  const { attention } = state;
+  const search = searchOf(state.search);
+  const wanted = (row: Row) => found(row.client, search) && (!attention || needy(row));
+  return inOrder([...rows].filter(wanted), state, ({ client }) => history.mean(client.client));
 }

@@ -1,11 +1,12 @@
 // The table of clients. Only the rows in sight exist.
 
-import type { Column, OverviewState } from "../address";
+import { type Column, type OverviewState, sortable } from "../address";
 import { button, element } from "../dom";
 import { t } from "../i18n";
 import { fitting, SPECS, template } from "./columns";
+import { isGroup } from "./groups";
 import type { History } from "./history";
-import { Place } from "./place";
+import { Place, type RowActions } from "./place";
 import { needy, type Row } from "./rows";
 
 /** Heights of a row: of one where all is well, of one that says what is wrong, and of any where as many
@@ -41,6 +42,7 @@ export class Table {
     private readonly sort: (column: Column) => void,
     private readonly scrolled: () => void,
     private readonly history: History,
+    private readonly on: RowActions,
   ) {
     const top = element("div", { role: "rowgroup" }, this.head);
     const about = { role: "table", id: "clients", "aria-label": t("clients") };
@@ -87,7 +89,7 @@ export class Table {
     const bottom = scrollTop + (clientHeight || FALLBACK_HEIGHT);
     const last = Math.min(this.order.length, this.at(bottom) + 1 + SPARE);
     while (this.places.length < last - first) {
-      const place = new Place(this.columns, this.history);
+      const place = new Place(this.columns, this.history, this.on);
       this.places.push(place);
       this.rows.append(place.element);
     }
@@ -143,11 +145,11 @@ export class Table {
   }
 
   private headOf(column: Column): HTMLElement {
-    const figure = column !== "client" && column !== "recent";
+    const figure = column !== "client" && sortable(column);
     const cell = element("span", { role: "columnheader", class: figure ? "figure" : "" });
     const { text, meaning } = SPECS[column];
     if (meaning) cell.title = t(meaning);
-    if (column === "recent") {
+    if (!sortable(column)) {
       cell.append(t(text));
       return cell;
     }
@@ -160,10 +162,16 @@ export class Table {
 
   /** Up and down go from client to client, over the edge too. */
   private pressed(event: KeyboardEvent): void {
-    const row = (event.target as Element).closest(".row");
-    if (!row) return;
-    const index = Number(row.getAttribute("aria-rowindex")) - 2;
+    const at = (event.target as Element).closest(".row");
+    if (!at) return;
+    const index = Number(at.getAttribute("aria-rowindex")) - 2;
     const last = this.order.length - 1;
+    const row = this.order[index];
+    const turned = { ArrowLeft: false, ArrowRight: true }[event.key];
+    if (row && isGroup(row) && turned !== undefined && turned !== row.group.open) {
+      this.on.turn(row.group.tag[1]);
+      return;
+    }
     const next = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: last }[event.key];
     if (next === undefined) return;
     event.preventDefault();

@@ -1,10 +1,9 @@
 // The controls above a chart.
 
-import type { ClientState } from "../address";
+import type { Look } from "../address";
 import { button, element, write } from "../dom";
 import { t } from "../i18n";
 import * as units from "../units";
-import { LENGTHS } from "./range";
 
 /** What the controls do. */
 export interface Actions {
@@ -16,8 +15,19 @@ export interface Actions {
   log: () => void;
   link: () => Promise<void>;
   full: () => void;
+  compare: () => void;
   csv: () => void;
   png: () => void;
+}
+
+/** What there is to choose. */
+export interface Choices {
+  /** Lengths of ranges, milliseconds. */
+  lengths: readonly number[];
+  /** Whether there are peaks. */
+  peaks: boolean;
+  /** Whether it can be put beside others. */
+  compare: boolean;
 }
 
 /** How long a button says what came of it, milliseconds. */
@@ -37,8 +47,8 @@ export class Tools {
   private readonly peaks: HTMLButtonElement;
   private readonly log: HTMLButtonElement;
 
-  constructor(on: Actions) {
-    const options = LENGTHS.map((length) =>
+  constructor(on: Actions, { lengths, peaks, compare }: Choices) {
+    const options = lengths.map((length) =>
       element("option", { value: String(length) }, units.span(length)),
     );
     // Chosen by itself where another range stays.
@@ -58,11 +68,13 @@ export class Tools {
     const full = button(t("full"), "full", on.full);
     full.hidden = !document.fullscreenEnabled;
     const files = [button(t("csv"), "csv", on.csv), button(t("png"), "png", on.png)];
-    const look = [this.peaks, this.log, full];
-    this.element = element("div", { class: "tools" }, ...time, grow, ...look, link, ...files);
+    const look = [...(peaks ? [this.peaks] : []), this.log, full];
+    const more = compare ? [button(t("compare"), "compare", on.compare)] : [];
+    const right = [...look, link, ...more, ...files];
+    this.element = element("div", { class: "tools" }, ...time, grow, ...right);
   }
 
-  show({ range, peaks, log }: ClientState): void {
+  show({ range, peaks, log }: Look): void {
     this.lengths.value = range.live ? String(range.length) : "";
     write(this.pause, range.live ? `❚❚ ${t("pause")}` : `▶ ${t("resume")}`);
     this.pause.setAttribute("aria-pressed", String(!range.live));

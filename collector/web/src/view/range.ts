@@ -22,11 +22,11 @@ export class TimeRange {
     return new TimeRange(length, null);
   }
 
-  /** The range that an address asks for; without any, the last five minutes. */
-  static of(query: URLSearchParams): TimeRange {
+  /** The range that an address asks for; without any, the last while, milliseconds. */
+  static of(query: URLSearchParams, usual: number): TimeRange {
     const asked = LENGTHS.find((length) => String(length / 1000) === query.get("range"));
     const [from, to] = [Number(query.get("from")), Number(query.get("to"))];
-    return new TimeRange(asked ?? 5 * MINUTE, from > 0 && to > from ? [from, to] : null);
+    return new TimeRange(asked ?? usual, from > 0 && to > from ? [from, to] : null);
   }
 
   /** The same as a part of an address. */

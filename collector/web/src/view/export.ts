@@ -9,24 +9,41 @@ import { fromTo } from "../time";
 
 const COLUMNS = ["bytes", "packets", "captured", "peak_1ms_bytes", "peak_10ms_bytes"] as const;
 
+const names = (direction: Direction) => COLUMNS.map((column) => `${direction}_${column}`);
+const HEAD = ["time", "interval_ns", ...names("rx"), ...names("tx"), "drops", "flags"];
+
+function cells(point: Point): string[] {
+  const of = (direction: Direction) => COLUMNS.map((column) => String(point[direction][column]));
+  const { time, interval_ns, drops, flags } = point;
+  return [time, String(interval_ns), ...of("rx"), ...of("tx"), String(drops), flags.join(" ")];
+}
+
+function saveCsv(name: string, lines: readonly string[][]): void {
+  const text = lines.map((line) => `${line.join(",")}\n`);
+  save(`${name}.csv`, new Blob(text, { type: "text/csv" }));
+}
+
 /** The points in sight, one line each, in the units of the API. */
 export function csv(name: string, points: Points): void {
-  const cells = (point: Point, direction: Direction) =>
-    COLUMNS.map((column) => point[direction][column]);
-  const names = (direction: Direction) => COLUMNS.map((column) => `${direction}_${column}`);
-  const lines = points.all.map((point) =>
-    [
-      point.time,
-      point.interval_ns,
-      ...cells(point, "rx"),
-      ...cells(point, "tx"),
-      point.drops,
-      point.flags.join(" "),
-    ].join(","),
-  );
-  const head = ["time", "interval_ns", ...names("rx"), ...names("tx"), "drops", "flags"].join(",");
-  save(`${name}.csv`, new Blob([[head, ...lines].join("\n"), "\n"], { type: "text/csv" }));
+  saveCsv(name, [HEAD, ...points.all.map(cells)]);
 }
+
+/** The points of several, each with the path of its page, which is safe to write. */
+export function csvOfAll(name: string, all: readonly { path: string; points: Points }[]): void {
+  const lines = all.flatMap(({ path, points }) =>
+    points.all.map((point) => [path, ...cells(point)]),
+  );
+  saveCsv(name, [["of", ...HEAD], ...lines]);
+}
+
+/** A text of a legend, and the name of its colour. */
+export type Entry = readonly [text: string, color: string];
+
+/** What is drawn of one NIC or group. */
+export const directions = (): Entry[] => [
+  [`▲ ${t("rx")}`, "rx"],
+  [`▼ ${t("tx")}`, "tx"],
+];
 
 /** The chart as a picture that says what it shows. */
 export function png(
@@ -34,6 +51,7 @@ export function png(
   canvas: HTMLCanvasElement,
   title: string,
   [from, to]: readonly [number, number],
+  entries: readonly Entry[],
 ): void {
   const scale = devicePixelRatio;
   const head = 44 * scale;
@@ -52,8 +70,7 @@ export function png(
   let left = 12 * scale;
   for (const [text, kind] of [
     [fromTo(from, to), "quiet"],
-    [`▲ ${t("rx")}`, "rx"],
-    [`▼ ${t("tx")}`, "tx"],
+    ...entries,
     [t("wire"), "quiet"],
   ] as const) {
     context.fillStyle = color(kind);

@@ -1,0 +1,67 @@
+// The clients of a group: what each carried, and what share that is.
+
+import { type Look, subjectAddress } from "../address";
+import { DIRECTIONS, type Direction } from "../api";
+import { element } from "../dom";
+import { t } from "../i18n";
+import * as units from "../units";
+import type { Group } from "./api";
+
+const FIVE_MINUTES = 300_000;
+/** What is at the edges of the range is no lack. */
+const LACK = 0.98;
+
+const bytesOf = (group: Group, direction: Direction): number => group[`${direction}_bytes`];
+const volume = (group: Group): number => group.rx_bytes + group.tx_bytes;
+
+/** Members, the largest first. */
+export const largest = (members: readonly Group[]): Group[] =>
+  [...members].sort((a, b) => volume(b) - volume(a));
+
+/** Members that have fewer measurements than the whole: the sum lacks them in between. */
+export const lacking = (members: readonly Group[], whole: Group): Group[] =>
+  members.filter(({ measured_intervals }) => measured_intervals < LACK * whole.measured_intervals);
+
+function share(member: Group, whole: Group, direction: Direction): HTMLElement {
+  const [part, all] = [bytesOf(member, direction), bytesOf(whole, direction)];
+  const bar = element("i", { class: `bar ${direction}`, "aria-hidden": "true" });
+  bar.style.width = `${all > 0 ? (100 * part) / all : 0}%`;
+  return element("td", {}, bar, `${units.bytes(part)} · ${units.share(part, all)}`);
+}
+
+function row(member: Group, whole: Group, look: Look, lacks: boolean): HTMLElement {
+  const client = member.value ?? "";
+  const href = subjectAddress({ kind: "client", client }, look);
+  const head = element("th", { scope: "row" }, element("a", { href }, client));
+  const p95 = DIRECTIONS.map((direction) => {
+    const bits = member[`${direction}_p95_bits_per_second`];
+    return element("td", {}, bits === null ? "–" : units.rate(bits / 8));
+  });
+  const measured = units.span(member.measured_intervals * FIVE_MINUTES);
+  return element(
+    "tr",
+    { "data-member": client },
+    head,
+    ...DIRECTIONS.map((direction) => share(member, whole, direction)),
+    ...p95,
+    element("td", { class: lacks ? "warn" : "" }, measured),
+  );
+}
+
+/** A table of the members. */
+export function table(members: readonly Group[], whole: Group, look: Look): HTMLElement {
+  const heads: [text: string, kind: string][] = [
+    [t("client"), ""],
+    [t("rx"), "rx"],
+    [t("tx"), "tx"],
+    [`${t("rx")}, p95`, "rx"],
+    [`${t("tx")}, p95`, "tx"],
+    [t("measured"), ""],
+  ];
+  const cells = heads.map(([text, kind]) => element("th", { scope: "col", class: kind }, text));
+  const head = element("thead", {}, element("tr", {}, ...cells));
+  const few = new Set(lacking(members, whole));
+  const rows = largest(members).map((member) => row(member, whole, look, few.has(member)));
+  const caption = element("caption", {}, t("members", members.length));
+  return element("table", {}, caption, head, element("tbody", {}, ...rows));
+}
