@@ -9,6 +9,7 @@ mod client;
 mod contract;
 mod driver;
 mod failures;
+mod groups;
 mod overview;
 mod pages;
 mod real;

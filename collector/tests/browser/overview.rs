@@ -9,6 +9,7 @@ use testbed::until;
 use tokio::sync::Mutex;
 use wire::WallNs;
 use wire::frame::{Counts, Sample};
+use wire::tag::{Tag, TagSet};
 use wire::{Bytes, Packets};
 
 use crate::driver::Browser;
@@ -38,6 +39,18 @@ fn fleet() -> Vec<Agent> {
     }
     assert_eq!(agents.len(), 50);
     agents
+}
+
+/// Where an agent's host is and what it does; `vpn-2` says nothing of where.
+fn tags(agent: &Agent) -> TagSet {
+    let id = agent.id.as_str();
+    let (role, n) = id.split_once('-').unwrap();
+    let site = ["ams", "fra", "nyc"][n.parse::<usize>().unwrap() % 3];
+    let mut tags = vec![Tag::new("role", role).unwrap()];
+    if id != "vpn-2" {
+        tags.push(Tag::new("site", site).unwrap());
+    }
+    TagSet::new(tags).unwrap()
 }
 
 /// What `agent` carried in an interval, with the trouble of three.
@@ -77,13 +90,14 @@ fn samples(agent: &Agent, start_ns: u64, length_ns: u64, now_ns: u64) -> Vec<Sam
 
 /// The fleet with an hour in the store, of which the collector knew nothing when it started, and with
 /// live traffic.
-async fn start() -> (Arc<Site>, Flow) {
+pub async fn start() -> (Arc<Site>, Flow) {
     let site = Arc::new(Site::start(Access::default()).await);
     let mut agents = fleet();
     let now = now_ns() / INTERVAL * INTERVAL;
     let first = now / MINUTE * MINUTE - 60 * MINUTE;
     for agent in &mut agents {
         agent.enrol(&site, first).await;
+        site.live.on_agent_tags(&agent.id, &tags(agent));
         let mut history = Vec::new();
         let mut start = first;
         let troubled = ["backup-1", "cache-3", "db-2"].contains(&agent.id.as_str());
@@ -120,7 +134,7 @@ fn client_at(index: u32) -> String {
 }
 
 /// JavaScript: a row contains a text.
-fn says(client: &str, text: &str) -> String {
+pub fn says(client: &str, text: &str) -> String {
     format!("{}?.textContent.includes('{text}') === true", row(client))
 }
 

@@ -51,7 +51,7 @@ pub fn committed_until_ms(database: &Path, nic: &str) -> f64 {
 }
 
 /// A number in the page's format.
-fn spaced(number: i64) -> String {
+pub fn spaced(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

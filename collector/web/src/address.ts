@@ -65,11 +65,10 @@ export type Address =
   | { page: "compare"; subjects: Subject[]; look: Look }
   | { page: "accounts" };
 
-/** Groups are shown over a day unless another range is asked for, a NIC over five minutes. */
+/** What groups are shown over unless another range is asked for, milliseconds. */
 const DAY = 86_400_000;
-const FIVE_MINUTES = 300_000;
 
-function lookOf(query: URLSearchParams, length: number): Look {
+function lookOf(query: URLSearchParams, length?: number): Look {
   const peaks = query.get("peaks") !== "0";
   return { range: TimeRange.of(query, length), peaks, log: query.get("scale") === "log" };
 }
@@ -86,7 +85,7 @@ export function parse(hash: string): Address {
   const query = new URLSearchParams(rest);
   const [kind, name = "", nic = ""] = partsOf(path);
   if (kind === "client" && name) {
-    return { page: "client", client: name, state: { nic, ...lookOf(query, FIVE_MINUTES) } };
+    return { page: "client", client: name, state: { nic, ...lookOf(query) } };
   }
   if (kind === "group") return { page: "group", tags: tagsOf(name), look: lookOf(query, DAY) };
   if (kind === "compare") {

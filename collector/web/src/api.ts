@@ -121,6 +121,8 @@ export interface Client {
   last_seen: string;
   clock_offset_ns: number | null;
   second_host: SecondHost | null;
+  /** Values by key. */
+  tags: Record<string, string>;
   host: {
     agent_version: string;
     os: string;
@@ -203,18 +205,18 @@ export const DIRECTIONS: readonly Direction[] = ["rx", "tx"];
 /** Told when the collector asks for a token. */
 export const refusals = new Set<() => void>();
 
+/** What went wrong, for people. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
 /** What an answer says that is no success. What stands between may answer in its own way. */
-async function reasonOf(answer: Response): Promise<string> {
+async function refusalOf(answer: Response): Promise<string> {
   const body = await answer.json().catch(() => null);
   return body?.error?.message ?? `HTTP ${answer.status}`;
 }
 
 /** The collector gave no answer at all. */
 export class Unreachable extends Error {}
-
-/** What went wrong, in words. */
-export const reason = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 /** Asks the API. */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -223,7 +225,7 @@ export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   });
   if (answer.ok) return (await answer.json()) as T;
   if (answer.status === 401) for (const refusal of refusals) refusal();
-  throw new Error(await reasonOf(answer));
+  throw new Error(await refusalOf(answer));
 }
 
 /** Why a live stream is refused: a browser does not say it of an `EventSource`. Empty: it is not. */
@@ -232,7 +234,7 @@ export async function whyRefused(path: string): Promise<string> {
   try {
     const answer = await fetch(path, { signal: enough.signal });
     if (answer.status === 401) for (const refusal of refusals) refusal();
-    return answer.ok ? "" : await reasonOf(answer);
+    return answer.ok ? "" : await refusalOf(answer);
   } catch {
     return "";
   } finally {
@@ -303,7 +305,7 @@ export const signedIn = async (): Promise<boolean> =>
 /** Signs out, here and at the collector. */
 export async function signOut(): Promise<void> {
   const answer = await fetch("api/v1/session", { method: "DELETE" });
-  if (!answer.ok) throw new Error(await reasonOf(answer));
+  if (!answer.ok) throw new Error(await refusalOf(answer));
 }
 
 /** Signs in; says why not. */
@@ -314,5 +316,5 @@ export async function signIn(token: string): Promise<string | null> {
     headers,
     body: JSON.stringify({ token }),
   });
-  return answer.ok ? null : reasonOf(answer);
+  return answer.ok ? null : refusalOf(answer);
 }

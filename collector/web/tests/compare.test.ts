@@ -15,10 +15,13 @@ const line = (points: Points): Line => ({
 test("lines change at the times of any, and each is broken where it has nothing", () => {
   const [a, b] = [line(series(0, 1, 4)), line(series(1, 2))];
   const [times, rxA, txA, rxB] = columns([a, b], 0, 0, 8);
-  expect(times).toEqual([0, 1, 2, 3, 4, 5].map((index) => at(index) / 1000));
-  expect(rxA).toEqual([16_000, 16_000, null, null, 16_000, null]);
+  const changes = [at(0), at(1), at(2), at(2) + 0.01, at(3), at(3) + 0.01];
+  const all = [...changes, at(4), at(5), at(5) + 0.01];
+  expect(times).toEqual(all.map((time) => time / 1000));
+  const rate = 16_000;
+  expect(rxA).toEqual([rate, rate, rate, null, null, null, rate, rate, null]);
   expect(txA?.[0]).toBe(-8000);
-  expect(rxB).toEqual([null, 16_000, 16_000, null, null, null]);
+  expect(rxB).toEqual([null, rate, rate, rate, rate, null, null, null, null]);
   expect(highest([a, b], "rx")).toBe(2000);
 });
 
@@ -26,8 +29,9 @@ test("a step that was measured in part is as long as the others", () => {
   const step = 4 * INTERVAL;
   const points = new Points([point(0), point(4), point(12)]);
   const [times, rx] = columns([line(points)], step, 0, 8);
-  expect(times).toEqual([0, 4, 8, 12, 16].map((index) => at(index) / 1000));
-  expect(rx).toEqual([16_000, 16_000, null, 16_000, null]);
+  const all = [at(0), at(4), at(8), at(8) + 0.01, at(12), at(16), at(16) + 0.01];
+  expect(times).toEqual(all.map((time) => time / 1000));
+  expect(rx).toEqual([16_000, 16_000, 16_000, null, 16_000, 16_000, null]);
 });
 
 test("points are added up to steps, and no byte is lost", () => {

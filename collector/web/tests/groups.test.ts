@@ -124,7 +124,7 @@ test("a group has the sums, the highest peak, the worst link and all losses of i
   expect(client.hour?.peak_1ms).toMatchObject({ client: "b", bytes_per_second: 9 });
   expect(client.hour?.lost).toMatchObject({ packets: 14 });
   expect(client.drops_total).toBe(3);
-  expect(group.marks).toMatchObject([{ text: "3 need attention", kind: "bad" }]);
+  expect(group.marks).toMatchObject([{ text: "need attention: 3", kind: "bad" }]);
   // It follows what its clients do.
   (rows[0] as Row).client = { ...(rows[0] as Row).client, rx: client.tx };
   sumUp(group);

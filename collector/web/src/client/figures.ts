@@ -3,7 +3,7 @@
 import { DIRECTIONS, type Direction, type Point } from "../api";
 import { element } from "../dom";
 import { t } from "../i18n";
-import { end, type Points, peak, rate, sums } from "../points";
+import { end, type Points, peak, rate, start, sums } from "../points";
 import { clock, moment, offsetName } from "../time";
 import * as units from "../units";
 import { both, type Cells, common, table } from "./tables";
@@ -80,8 +80,10 @@ function remarks(point: Point | undefined, step: number): HTMLElement[] {
 export function readout(points: Points, time: number | null, step = 0): HTMLElement {
   const index = time === null ? null : points.at(time, step);
   const point = index === null ? undefined : points.all[index];
+  const fine = step > 0 ? 1000 : 1;
+  const ends = point ? Math.max(end(point), start(point) + step) : 0;
   const when = point
-    ? `${moment(Date.parse(point.time), 1)} – ${clock(end(point), 1)} ${offsetName(end(point))}`
+    ? `${moment(Date.parse(point.time), fine)} – ${clock(ends, fine)} ${offsetName(ends)}`
     : t("hover");
   const spaced = remarks(point, step).flatMap((remark) => [" ", remark]);
   const lines = DIRECTIONS.map((direction) => {

@@ -1,6 +1,6 @@
 // One client and NIC: the chart over a range, its figures, its mix and its events.
 
-import { type ClientState, clientAddress, type Look } from "../address";
+import { type ClientState, clientAddress, groupPath, type Look } from "../address";
 import * as api from "../api";
 import { mirrored } from "../chart/mirrored";
 import { bend } from "../chart/scale";
@@ -33,6 +33,7 @@ const PERCENTILE_OF = 5 * 60_000;
 class Places {
   readonly title = element("h2", { id: "title" });
   readonly facts = element("p", { class: "note", id: "facts" });
+  readonly tags = element("p", { class: "note", id: "tags" });
   readonly note = element("p", { class: "bad", id: "note", role: "status" });
   readonly figures = element("div", { id: "figures" });
   readonly losses = element("div", { id: "ledger" });
@@ -44,7 +45,8 @@ class Places {
     const summary = element("section", { "aria-label": t("figures") }, this.figures, this.losses);
     const events = element("section", {}, element("h3", {}, t("events")), this.events);
     main.append(
-      ...[element("p", {}, back), this.title, this.facts, this.note, nics, view],
+      ...[element("p", {}, back), this.title, this.facts, this.tags],
+      ...[this.note, nics, view],
       element("div", { class: "panels" }, summary, events),
       ...[element("h3", {}, t("mix")), this.mix],
     );
@@ -67,6 +69,13 @@ class ClientPage implements Viewed {
   private readonly showLedger = onChange((known: api.Losses | undefined) =>
     this.places.losses.replaceChildren(...(known ? [ledger(known)] : [])),
   );
+  private readonly showTags = onChange((tags: [key: string, value: string][]) => {
+    const links = tags.flatMap((tag) => [
+      element("a", { href: groupPath([tag]) }, tag.join("=")),
+      " ",
+    ]);
+    this.places.tags.replaceChildren(...links);
+  });
   private listed: api.Happenings | null = null;
   private nic: string;
   private readonly unfollow: () => void;
@@ -181,7 +190,7 @@ class ClientPage implements Viewed {
     } catch (error) {
       // That the collector can't be reached is said above.
       if (error instanceof api.Unreachable) return;
-      this.note(t("failed", api.reason(error)));
+      this.note(t("failed", api.reasonOf(error)));
     }
     this.view.plan();
   }
@@ -232,6 +241,7 @@ class ClientPage implements Viewed {
     );
     const { text, wrong } = facts(this.client);
     write(this.places.facts, text);
+    this.showTags(Object.entries(this.client.tags));
     this.places.facts.classList.toggle("warn", wrong);
   }
 
@@ -262,7 +272,7 @@ class ClientPage implements Viewed {
       if (found) this.offerNics(found.nics.map(({ nic }) => ({ nic, text: "" })));
       else this.note(t("unknown", this.id));
     } catch (error) {
-      this.note(t("failed", api.reason(error)));
+      this.note(t("failed", api.reasonOf(error)));
     }
   }
 

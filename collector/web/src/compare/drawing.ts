@@ -57,6 +57,8 @@ function numbers(plot: uPlot): void {
 function over(plot: uPlot): void {
   const { ctx, bbox } = plot;
   ctx.save();
+  // The last line's dashes are still set.
+  ctx.setLineDash([]);
   ctx.strokeStyle = color("quiet");
   ctx.lineWidth = devicePixelRatio;
   const zero = plot.valToPos(0, "y", true);

@@ -72,7 +72,9 @@ function changes(
     found.push([begin, rate(point, "rx"), rate(point, "tx")]);
     const ends = begin + Math.max(step, point.interval_ns / 1e6);
     const next = points.starts[index + 1];
-    if (next === undefined || next - ends > gap) found.push([ends, null, null]);
+    if (next !== undefined && next - ends <= gap) return;
+    // Up to its end it is drawn.
+    found.push([ends, rate(point, "rx"), rate(point, "tx")], [ends + 0.01, null, null]);
   });
   return found;
 }

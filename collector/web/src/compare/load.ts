@@ -53,7 +53,7 @@ async function all(
   return told.map((it) =>
     it.status === "fulfilled"
       ? { points: new Points(it.value) }
-      : { failed: api.reason(it.reason) },
+      : { failed: api.reasonOf(it.reason) },
   );
 }
 

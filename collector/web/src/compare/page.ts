@@ -55,7 +55,7 @@ class ComparePage implements Viewed {
     this.figures.setAttribute("role", "region");
     this.figures.setAttribute("aria-label", t("figures"));
     const title = element("h2", { id: "title" }, t("comparison"));
-    const panel = element("section", { class: "members" }, this.figures);
+    const panel = element("section", { class: "compared" }, this.figures);
     main.append(
       ...[element("p", {}, back), title, add, this.problem, this.view.element],
       element("div", { class: "panels" }, panel),
@@ -159,7 +159,7 @@ class ComparePage implements Viewed {
     } catch (error) {
       // That the collector can't be reached is said above.
       if (signal.aborted || error instanceof api.Unreachable) return;
-      this.note(t("failed", api.reason(error)));
+      this.note(t("failed", api.reasonOf(error)));
     }
   }
 

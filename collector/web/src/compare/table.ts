@@ -79,9 +79,10 @@ export function readout(lines: readonly Line[], time: number | null, step: numbe
     const index = time === null ? null : points.at(time, step);
     return index === null ? undefined : points.all[index];
   });
+  const fine = step > 0 ? 1000 : 1;
   const first = at.find((point) => point !== undefined);
   const when = first
-    ? `${moment(Date.parse(first.time), 1)} – ${clock(ends(first, step), 1)} ${offsetName(end(first))}`
+    ? `${moment(Date.parse(first.time), fine)} – ${clock(ends(first, step), fine)} ${offsetName(end(first))}`
     : t("hover");
   const each = lines.map(({ name }, index) => {
     const point = at[index];

@@ -22,7 +22,10 @@ export interface Groups {
   from: string;
   to: string;
   step_ns: number;
+  /** The largest, if there are too many. */
   groups: Group[];
+  /** All others together. */
+  other?: (Group & { values: number }) | null;
 }
 
 const MINUTE = 60_000;

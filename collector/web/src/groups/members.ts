@@ -29,10 +29,14 @@ function share(member: Group, whole: Group, direction: Direction): HTMLElement {
   return element("td", {}, bar, `${units.bytes(part)} · ${units.share(part, all)}`);
 }
 
-function row(member: Group, whole: Group, look: Look, lacks: boolean): HTMLElement {
-  const client = member.value ?? "";
+/** A link to a member. */
+function linkTo(client: string, look: Look): HTMLElement {
   const href = subjectAddress({ kind: "client", client }, look);
-  const head = element("th", { scope: "row" }, element("a", { href }, client));
+  return element("a", { href }, client);
+}
+
+function row(member: Group, whole: Group, name: HTMLElement | string, lacks = false): HTMLElement {
+  const head = element("th", { scope: "row" }, name);
   const p95 = DIRECTIONS.map((direction) => {
     const bits = member[`${direction}_p95_bits_per_second`];
     return element("td", {}, bits === null ? "–" : units.rate(bits / 8));
@@ -40,7 +44,7 @@ function row(member: Group, whole: Group, look: Look, lacks: boolean): HTMLEleme
   const measured = units.span(member.measured_intervals * FIVE_MINUTES);
   return element(
     "tr",
-    { "data-member": client },
+    { "data-member": member.value ?? "" },
     head,
     ...DIRECTIONS.map((direction) => share(member, whole, direction)),
     ...p95,
@@ -48,8 +52,13 @@ function row(member: Group, whole: Group, look: Look, lacks: boolean): HTMLEleme
   );
 }
 
-/** A table of the members. */
-export function table(members: readonly Group[], whole: Group, look: Look): HTMLElement {
+/** A table of the members. `other`: those that are too many to be told one by one. */
+export function table(
+  members: readonly Group[],
+  other: (Group & { values: number }) | null | undefined,
+  whole: Group,
+  look: Look,
+): HTMLElement {
   const heads: [text: string, kind: string][] = [
     [t("client"), ""],
     [t("rx"), "rx"],
@@ -61,7 +70,11 @@ export function table(members: readonly Group[], whole: Group, look: Look): HTML
   const cells = heads.map(([text, kind]) => element("th", { scope: "col", class: kind }, text));
   const head = element("thead", {}, element("tr", {}, ...cells));
   const few = new Set(lacking(members, whole));
-  const rows = largest(members).map((member) => row(member, whole, look, few.has(member)));
-  const caption = element("caption", {}, t("members", members.length));
+  const rows = largest(members).map((member) =>
+    row(member, whole, linkTo(member.value ?? "", look), few.has(member)),
+  );
+  if (other) rows.push(row(other, whole, t("otherMembers", other.values)));
+  const count = members.length + (other?.values ?? 0);
+  const caption = element("caption", {}, t("members", count));
   return element("table", {}, caption, head, element("tbody", {}, ...rows));
 }

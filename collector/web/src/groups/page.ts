@@ -70,8 +70,7 @@ class GroupPage implements Viewed {
     main.append(
       ...[element("p", {}, back), this.heading, this.facts, this.problem, this.siblings],
       this.view.element,
-      element("div", { class: "panels" }, sums),
-      element("div", { class: "panels" }, parts),
+      element("div", { class: "panels sums-and-members" }, sums, parts),
     );
     write(this.heading, this.title());
     showTitle(this.title());
@@ -161,7 +160,7 @@ class GroupPage implements Viewed {
     } catch (error) {
       // That the collector can't be reached is said above.
       if (signal.aborted || error instanceof api.Unreachable) return;
-      this.note(t("failed", api.reason(error)));
+      this.note(t("failed", api.reasonOf(error)));
     }
   }
 
@@ -169,8 +168,8 @@ class GroupPage implements Viewed {
     const { group, tags } = this;
     // Who lacks a tag can't be asked for.
     if (!group || tags.some(([, value]) => value === "")) return;
-    const found = (await members(tags, told, signal)).groups.filter(({ clients }) => clients > 0);
-    this.members.replaceChildren(table(found, group, this.view.look));
+    const { groups: found, other } = await members(tags, told, signal);
+    this.members.replaceChildren(table(found, other, group, this.view.look));
     const few = lacking(found, group).length;
     write(this.lack, few > 0 ? t("lacking", few, found.length) : "");
     this.lack.hidden = few === 0;

@@ -172,7 +172,7 @@ export class Place {
     this.turn.setAttribute("aria-label", t("turn", name));
     this.title.href = groupPath([tag]);
     write(this.title, name);
-    write(this.note, t("clientsIn", rows.length));
+    write(this.note, `(${rows.length})`);
   }
 
   private turned(): void {
@@ -253,7 +253,7 @@ export class Place {
     const cell = this.cells.get("utilisation");
     if (!cell) return;
     const known = stale ? null : utilisation;
-    write(this.link, known ? `${known.nic} ${known.direction}` : "");
+    write(this.link, known ? (known.client ?? `${known.nic} ${known.direction}`) : "");
     write(this.share, known ? units.percent(known.share) : NONE);
     const share = Math.min(1, known?.share ?? 0);
     cell.style.setProperty("--share", `${(share * 100).toFixed(1)}%`);

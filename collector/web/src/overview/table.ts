@@ -72,6 +72,7 @@ export class Table {
     this.chosen = columns;
     this.sorted = { sort, descending };
     this.element.classList.toggle("dense", dense);
+    this.element.classList.toggle("grouped", order.some(isGroup));
     this.fit();
     this.markSorted();
     this.element.setAttribute("aria-rowcount", String(order.length + 1));

@@ -22,8 +22,8 @@ export class TimeRange {
     return new TimeRange(length, null);
   }
 
-  /** The range that an address asks for; without any, the last while, milliseconds. */
-  static of(query: URLSearchParams, usual: number): TimeRange {
+  /** The range that an address asks for; without any, the last five minutes or as long as said. */
+  static of(query: URLSearchParams, usual = 5 * MINUTE): TimeRange {
     const asked = LENGTHS.find((length) => String(length / 1000) === query.get("range"));
     const [from, to] = [Number(query.get("from")), Number(query.get("to"))];
     return new TimeRange(asked ?? usual, from > 0 && to > from ? [from, to] : null);
