@@ -155,7 +155,7 @@ async fn remember(
 /// A day's wave with noise, bytes in a piece.
 fn wave(start_ns: u64, megabytes: u64, seed: u64) -> u64 {
     let of_day = (start_ns % DAY) / PIECE;
-    let noise = (start_ns / PIECE ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    let noise = ((start_ns / PIECE) ^ (seed << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
     megabytes * 300 * (300_000 + 4000 * (144 - of_day.abs_diff(160).min(144)) + 300 * noise)
 }
 
