@@ -1,8 +1,9 @@
 //! Veth pairs with counting qdiscs on both ends, free of any traffic that tests don't send.
 
-use std::net::TcpListener;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::namespace::Namespace;
 use crate::patience::wait_until;
@@ -149,13 +150,19 @@ impl Pair {
         self.bulk_to("10.9.0.1", bytes);
     }
 
-    /// Sends bytes from the other namespace to an address of this one by TCP.
+    /// Sends bytes from the other namespace to an address of this one by TCP, as fast as it goes.
     pub fn bulk_to(&self, address: &str, bytes: u64) {
+        self.bulk_at(address, bytes, u64::MAX);
+    }
+
+    /// The same at no more than a rate in bytes per second: the receiver reads no faster, so TCP's window
+    /// holds the sender back.
+    pub fn bulk_at(&self, address: &str, bytes: u64, rate: u64) {
         let listener = TcpListener::bind(format!("{address}:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let receiver = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
+            read_at(&mut stream, rate)
         });
         let host = address.trim_matches(['[', ']']);
         // An idle receiver makes the sender send each write at once, so small writes would make small
@@ -165,6 +172,22 @@ impl Pair {
              > /dev/tcp/{host}/{port}"
         ));
         assert_eq!(receiver.join().unwrap(), bytes);
+    }
+}
+
+/// Reads a stream to its end at no more than a rate in bytes per second; returns the bytes read.
+fn read_at(stream: &mut TcpStream, rate: u64) -> u64 {
+    let began = Instant::now();
+    let mut chunk = vec![0; 256 << 10];
+    let mut total = 0;
+    loop {
+        let read = stream.read(&mut chunk).unwrap();
+        if read == 0 {
+            return total;
+        }
+        total += read as u64;
+        let due = Duration::from_secs_f64(total as f64 / rate as f64);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
     }
 }
 
