@@ -28,6 +28,9 @@ pub const MINUTES: usize = 61;
 const KEPT: u32 = 61;
 const _: () = assert!(KEPT as usize == MINUTES);
 
+/// Their length, nanoseconds.
+pub const HOUR_NS: u64 = MINUTES as u64 * MINUTE_NS;
+
 /// Longest interval of a sample that belongs to one minute, nanoseconds. Longer ones are of gaps, whose
 /// bytes no minute can claim.
 const INTERVAL_MAX_NS: u64 = MINUTE_NS;
@@ -138,13 +141,20 @@ pub(super) struct Hour {
 /// Start and end of the minutes that are kept at a time.
 pub(super) const fn hour_until(client_now_ns: WallNs) -> (WallNs, WallNs) {
     let end_ns = client_now_ns.floor(MINUTE_NS).saturating_add(MINUTE_NS);
-    (end_ns.saturating_sub(MINUTES as u64 * MINUTE_NS), end_ns)
+    (end_ns.saturating_sub(HOUR_NS), end_ns)
 }
 
 const fn minute_of(time_ns: WallNs) -> u32 {
     #[allow(clippy::cast_possible_truncation, reason = "64 bits of nanoseconds are 2^29 minutes")]
     let number = (time_ns.get() / MINUTE_NS) as u32;
     number
+}
+
+/// The minute of a time, if it is one of those that are kept. What claims to come later than now belongs
+/// to this minute: the client's clock runs ahead.
+fn kept_minute(time_ns: WallNs, now: u32) -> Option<u32> {
+    let number = minute_of(time_ns).min(now);
+    (number != 0 && now - number < KEPT).then_some(number)
 }
 
 const fn milliseconds(length_ns: u64) -> u32 {
@@ -222,18 +232,13 @@ impl NicHour {
         Self { minutes: Box::new([Minute::default(); MINUTES]), stacked: false }
     }
 
-    /// The place of a minute, emptied if an earlier one was there. `None` if it is too old. What claims
-    /// to come later than now belongs to this minute: the client's clock runs ahead.
-    fn minute(&mut self, start_ns: WallNs, now: u32) -> Option<&mut Minute> {
-        let number = minute_of(start_ns).min(now);
-        if number == 0 || now - number >= KEPT {
-            return None;
-        }
+    /// The place of a minute that is kept, emptied if an earlier one was there.
+    fn minute(&mut self, number: u32) -> &mut Minute {
         let place = &mut self.minutes[number as usize % MINUTES];
         if place.number != number {
             *place = Minute { number, ..Minute::default() };
         }
-        Some(place)
+        place
     }
 
     /// The minutes up to `now`, in any order.
@@ -285,8 +290,6 @@ impl Hour {
         client_now_ns: WallNs,
     ) -> bool {
         let now = minute_of(client_now_ns);
-        let nic = self.nics.entry(sample.nic).or_insert_with(NicHour::new);
-        let restacked = std::mem::replace(&mut nic.stacked, stacked) != stacked;
         let counted = match gap || sample.interval_ns > INTERVAL_MAX_NS {
             true if sample.drops == Packets(0) => return false,
             true => {
@@ -294,7 +297,10 @@ impl Hour {
             }
             false => *sample,
         };
-        let Some(minute) = nic.minute(sample.start_ns, now) else { return false };
+        let Some(number) = kept_minute(sample.start_ns, now) else { return false };
+        let nic = self.nics.entry(sample.nic).or_insert_with(NicHour::new);
+        let restacked = std::mem::replace(&mut nic.stacked, stacked) != stacked;
+        let minute = nic.minute(number);
         minute.add(&counted);
         let minute = *minute;
         if restacked || now != self.until {
@@ -312,15 +318,17 @@ impl Hour {
     /// Takes stored minutes of a NIC. True if they change what stands out.
     pub fn fill(&mut self, nic: NicName, stored: &[Point], client_now_ns: WallNs) -> bool {
         let now = minute_of(client_now_ns);
+        // The store's minute may be of another clock than this client's of now.
+        let past = stored.iter().filter(|point| minute_of(point.start_ns) <= now);
+        let mut kept =
+            past.filter_map(|point| Some((kept_minute(point.start_ns, now)?, point))).peekable();
+        if kept.peek().is_none() {
+            return false;
+        }
         let hour = self.nics.entry(nic).or_insert_with(NicHour::new);
-        for point in stored {
+        for (number, point) in kept {
             hour.stacked = point.flags & flags::STACKED != 0;
-            // The store's minute may be of another clock than this client's of now.
-            if minute_of(point.start_ns) <= now
-                && let Some(minute) = hour.minute(point.start_ns, now)
-            {
-                minute.merge(point);
-            }
+            hour.minute(number).merge(point);
         }
         self.find(now)
     }

@@ -18,6 +18,10 @@ const RELAXED: f64 = 0.8;
 /// It has to last this long, nanoseconds: a short transfer at full speed is no trouble.
 const LASTS_NS: u64 = 5_000_000_000;
 
+/// Samples further apart than this, nanoseconds, or than three of them, are no run: what the link
+/// carried in between is not known.
+const APART_NS: u64 = 5_000_000_000;
+
 /// Share of a link's speed that one direction takes, with the overhead on the wire: 1 is full.
 #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
 pub(super) fn share(counts: &Counts, interval_ns: u64, speed_bits: u64) -> f64 {
@@ -35,12 +39,25 @@ pub(super) struct Load {
     above_ns: Option<WallNs>,
     /// Whether that lasts.
     full: bool,
+    /// End of the last sample by the client's clock.
+    until_ns: WallNs,
 }
 
 impl Load {
-    /// Takes the shares of both directions of a sample that has just ended.
+    /// Takes the shares of both directions of a sample that has just ended: when it started by the
+    /// client's clock, and its length.
     #[allow(clippy::cast_precision_loss, reason = "a length needs no more than 53 bits")]
-    pub fn add(&mut self, shares: [f64; 2], interval_ns: u64, now_ns: WallNs) {
+    pub fn add(
+        &mut self,
+        shares: [f64; 2],
+        (start_ns, interval_ns): (WallNs, u64),
+        now_ns: WallNs,
+    ) {
+        let apart_ns = APART_NS.max(interval_ns.saturating_mul(3));
+        if start_ns > self.until_ns.saturating_add(apart_ns) {
+            *self = Self::default();
+        }
+        self.until_ns = start_ns.saturating_add(interval_ns);
         for (sum, share) in self.sums.iter_mut().zip(shares) {
             *sum += share * interval_ns as f64;
         }
@@ -78,8 +95,8 @@ mod tests {
         let mut load = Load::default();
         let mut now = WallNs(100 * SECOND);
         for share in shares {
+            load.add([share / 3.0, share], (now, interval_ns), now + interval_ns);
             now += interval_ns;
-            load.add([share / 3.0, share], interval_ns, now);
         }
         load.full_since_ns().map(WallNs::get)
     }
@@ -111,6 +128,25 @@ mod tests {
         assert_eq!(after(SECOND, shares(0.85)), Some(100 * SECOND));
         assert_eq!(after(SECOND, shares(0.79)), None);
         assert_eq!(after(SECOND, [0.85; 60]), None, "never was full");
+    }
+
+    #[test]
+    fn of_an_absence_nothing_is_known_so_it_begins_anew() {
+        let mut load = Load::default();
+        let mut full_since = |starts: std::ops::Range<u64>| {
+            for start in starts {
+                load.add(
+                    [0.0, 0.95],
+                    (WallNs(start * SECOND), SECOND),
+                    WallNs((start + 1) * SECOND),
+                );
+            }
+            load.full_since_ns().map(|since| since / SECOND)
+        };
+        assert_eq!(full_since(100..110), Some(100));
+        assert_eq!(full_since(115..116), Some(100), "a few seconds are no absence");
+        assert_eq!(full_since(122..123), None);
+        assert_eq!(full_since(123..130), Some(122));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use wire::tag::TagSet;
 
 pub use self::counter::{Total, Totals};
 pub use self::hour::FlowDirection;
+use self::hour::HOUR_NS;
 pub use self::overview::{MinutesView, OverviewView};
 use self::saved::Saved;
 pub use self::status::ClientStatus;
@@ -233,7 +234,8 @@ impl Live {
         for range in asked {
             let Ok(id) = ClientId::new(&range.client) else { continue };
             let of_client = stored.iter().filter(|minutes| minutes.client == range.client);
-            self.shard(&id).table.on_minutes(&id, of_client, now_ns);
+            let whole = range.to_ns.saturating_since(range.from_ns) >= HOUR_NS;
+            self.shard(&id).table.on_minutes(&id, whole, of_client, now_ns);
         }
     }
 

@@ -79,7 +79,8 @@ impl LiveNic {
         let speed_bits = self.speed_bits();
         if speed_bits > 0 {
             let of = |counts| share(counts, sample.interval_ns, speed_bits);
-            self.load.add([of(&sample.rx), of(&sample.tx)], sample.interval_ns, now_ns);
+            let span = (sample.start_ns, sample.interval_ns);
+            self.load.add([of(&sample.rx), of(&sample.tx)], span, now_ns);
         }
     }
 

@@ -12,19 +12,37 @@ const SETTLED_NS: u64 = 180 * SECOND_NS;
 /// Time between two questions about one client, nanoseconds.
 const ASKED_NS: u64 = 60 * SECOND_NS;
 
+/// Time between two questions about a whole hour, nanoseconds: what an agent kept during an outage gets
+/// into the store late. In between, only the newest minutes are asked for.
+const WHOLE_NS: u64 = 15 * ASKED_NS;
+
+/// The newest minutes: those since the last question, and what writers may hold, nanoseconds.
+const NEWEST_NS: u64 = 5 * ASKED_NS;
+
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// What the store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MissingMinutes {
+    /// The last hour.
+    Hour,
+    /// So much of its end, nanoseconds.
+    Newest(u64),
+}
 
 /// Whether the store is to be asked for a client's last hour.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Refill {
     wanted_until_ns: WallNs,
     asked_ns: Option<WallNs>,
+    /// When the whole hour was asked for.
+    whole_ns: Option<WallNs>,
 }
 
 impl Refill {
     /// A client whose last hour is not known.
     pub const fn wanted(now_ns: WallNs) -> Self {
-        Self { wanted_until_ns: now_ns.saturating_add(SETTLED_NS), asked_ns: None }
+        Self { wanted_until_ns: now_ns.saturating_add(SETTLED_NS), asked_ns: None, whole_ns: None }
     }
 
     /// It may have been elsewhere before.
@@ -32,15 +50,26 @@ impl Refill {
         self.wanted_until_ns = now_ns.saturating_add(SETTLED_NS);
     }
 
-    /// Whether to ask now. `elsewhere`: another collector hears from it.
-    pub fn due(&self, elsewhere: bool, now_ns: WallNs) -> bool {
-        let since = self.asked_ns.map(|asked| now_ns.abs_diff(asked));
-        (elsewhere || now_ns < self.wanted_until_ns) && since.is_none_or(|since| since >= ASKED_NS)
+    /// What to ask for now. `elsewhere`: another collector hears from it.
+    pub fn due(&self, elsewhere: bool, now_ns: WallNs) -> Option<MissingMinutes> {
+        let over =
+            |at: Option<WallNs>, length_ns| at.is_none_or(|at| now_ns.abs_diff(at) >= length_ns);
+        let unsettled = now_ns < self.wanted_until_ns;
+        let wanted = (elsewhere || unsettled) && over(self.asked_ns, ASKED_NS);
+        let whole = unsettled || over(self.whole_ns, WHOLE_NS);
+        wanted.then_some(if whole {
+            MissingMinutes::Hour
+        } else {
+            MissingMinutes::Newest(NEWEST_NS)
+        })
     }
 
-    /// The store has answered.
-    pub const fn on_answer(&mut self, now_ns: WallNs) {
+    /// The store has answered, about the whole hour or its end.
+    pub const fn on_answer(&mut self, whole: bool, now_ns: WallNs) {
         self.asked_ns = Some(now_ns);
+        if whole {
+            self.whole_ns = Some(now_ns);
+        }
     }
 }
 
@@ -54,26 +83,34 @@ mod tests {
         let mut asked = Vec::new();
         for second in (0..600).step_by(10) {
             let now = WallNs(second * SECOND_NS);
-            if refill.due(false, now) {
+            if let Some(missing) = refill.due(false, now) {
+                assert_eq!(missing, MissingMinutes::Hour);
                 asked.push(second);
-                refill.on_answer(now);
+                refill.on_answer(true, now);
             }
         }
         assert_eq!(asked, [0, 60, 120]);
         let now = WallNs(600 * SECOND_NS);
         refill.on_connected(now);
-        assert!(refill.due(false, now + SECOND_NS));
+        assert!(refill.due(false, now + SECOND_NS).is_some());
     }
 
     #[test]
-    fn a_client_at_another_collector_is_asked_for_each_minute() {
+    fn of_a_client_at_another_collector_the_newest_minutes_are_asked_for_and_at_times_all() {
         let mut refill = Refill::default();
-        let later = WallNs(10_000 * SECOND_NS);
-        assert!(!refill.due(false, later));
-        assert!(refill.due(true, later));
-        refill.on_answer(later);
-        assert!(!refill.due(true, later + 59 * SECOND_NS));
-        assert!(refill.due(true, later + 60 * SECOND_NS));
-        assert!(refill.due(true, later.saturating_sub(3600 * SECOND_NS)), "the clock was set back");
+        let mut asked = Vec::new();
+        assert_eq!(refill.due(false, WallNs(10_000 * SECOND_NS)), None);
+        for second in (10_000..10_000 + 31 * 60).step_by(10) {
+            let now = WallNs(second * SECOND_NS);
+            if let Some(missing) = refill.due(true, now) {
+                asked.push(missing);
+                refill.on_answer(missing == MissingMinutes::Hour, now);
+            }
+        }
+        let hours = asked.iter().enumerate().filter(|(_, it)| **it == MissingMinutes::Hour);
+        let hours: Vec<usize> = hours.map(|(minute, _)| minute).collect();
+        assert_eq!((asked.len(), hours), (31, vec![0, 15, 30]));
+        let back = WallNs(6000 * SECOND_NS);
+        assert!(refill.due(true, back).is_some(), "the clock was set back");
     }
 }

@@ -16,7 +16,7 @@ use super::hour::hour_until;
 use super::nic::{LiveNic, Newest, end_ns};
 use super::overview::MinutesView;
 use super::presence::Presence;
-use super::refill::Refill;
+use super::refill::{MissingMinutes, Refill};
 use super::saved::{SavedClient, SavedTags};
 use super::seen::Seen;
 use super::start::counted_since;
@@ -146,24 +146,28 @@ impl ClientTable {
 
     /// Clients to ask the store for, and which times.
     pub fn wanting_minutes(&self, now_ns: WallNs) -> impl Iterator<Item = ClientRange> {
-        let due =
-            move |client: &ClientState| client.refill.due(client.presence.elsewhere(), now_ns);
-        let wanting = self.clients.iter().filter(move |(_, client)| !client.gone && due(client));
-        wanting.map(move |(id, client)| {
+        let wanting = self.clients.iter().filter(|(_, client)| !client.gone);
+        wanting.filter_map(move |(id, client)| {
+            let missing = client.refill.due(client.presence.elsewhere(), now_ns)?;
             let (from_ns, to_ns) = hour_until(client.time(now_ns));
-            ClientRange { client: id.to_string(), from_ns, to_ns }
+            let from_ns = match missing {
+                MissingMinutes::Hour => from_ns,
+                MissingMinutes::Newest(length_ns) => to_ns.saturating_sub(length_ns),
+            };
+            Some(ClientRange { client: id.to_string(), from_ns, to_ns })
         })
     }
 
-    /// The store has answered about a client.
+    /// The store has answered about a client: its whole hour, or its newest minutes.
     pub fn on_minutes<'a>(
         &mut self,
         client: &ClientId,
+        whole: bool,
         stored: impl Iterator<Item = &'a StoredMinutes>,
         now_ns: WallNs,
     ) {
         let Some(client) = self.clients.get_mut(client) else { return };
-        client.refill.on_answer(now_ns);
+        client.refill.on_answer(whole, now_ns);
         for StoredMinutes { nic, minutes, .. } in stored {
             if let Some(nic) = NicName::new(nic).filter(|nic| client.has_hour_for(*nic)) {
                 let client_now_ns = client.time(now_ns);
