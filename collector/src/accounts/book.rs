@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use settings::InFull;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use wire::WallNs;
 
 use super::config::{AccountName, BilledAccount};
 use super::cycle::CycleName;
 use super::read::{BillError, bill, frozen_statements, metered_statement};
+use super::running::{RunningCycles, WHOLE_SHARE};
 use super::statement::Statement;
 use super::warnings::{DueWarning, due_warnings};
 use crate::store::{AccountCycle, AccountStore, AccountWarning, FIVE_MINUTES_NS, StoreError};
@@ -25,6 +26,7 @@ struct Inner {
     store: Arc<dyn AccountStore>,
     accounts: RwLock<Arc<[BilledAccount]>>,
     latest: RwLock<Arc<[Statement]>>,
+    running: Mutex<RunningCycles>,
     changed: Notify,
 }
 
@@ -43,8 +45,19 @@ impl AccountBook {
     /// A book of these accounts, without statements.
     #[must_use]
     pub fn new(store: Arc<dyn AccountStore>, accounts: Vec<BilledAccount>) -> Self {
+        Self::with_share(store, accounts, WHOLE_SHARE)
+    }
+
+    /// The same, but reading whole cycles again takes at most one part in `share` of the time.
+    #[must_use]
+    pub fn with_share(
+        store: Arc<dyn AccountStore>,
+        accounts: Vec<BilledAccount>,
+        share: u32,
+    ) -> Self {
         let (accounts, latest) = (RwLock::new(accounts.into()), RwLock::new([].into()));
-        Self(Arc::new(Inner { store, accounts, latest, changed: Notify::new() }))
+        let (running, changed) = (Mutex::new(RunningCycles::new(share)), Notify::new());
+        Self(Arc::new(Inner { store, accounts, latest, running, changed }))
     }
 
     /// Sets the accounts. The statements follow with the next [`Self::renew`].
@@ -77,11 +90,13 @@ impl AccountBook {
     /// The first [`StoreError`]. Accounts that the store failed for stay as they are; the others are
     /// renewed.
     pub async fn renew(&self, now_ns: WallNs) -> Result<(), StoreError> {
-        let before = self.latest();
+        let (before, accounts) = (self.latest(), self.accounts());
         let mut latest = Vec::new();
         let mut failed = None;
-        for account in self.accounts().iter() {
-            match self.renew_account(account, now_ns).await {
+        let mut running = self.0.running.lock().await;
+        running.begin(&accounts);
+        for account in accounts.iter() {
+            match self.renew_account(&mut running, account, now_ns).await {
                 Ok(statement) => latest.push(statement),
                 Err(BillError::Store(error)) => {
                     let name = account.name.as_str();
@@ -103,6 +118,7 @@ impl AccountBook {
 
     async fn renew_account(
         &self,
+        running: &mut RunningCycles,
         account: &BilledAccount,
         now_ns: WallNs,
     ) -> Result<Statement, BillError> {
@@ -116,8 +132,8 @@ impl AccountBook {
             match metered_statement(store, account, bounds, now_ns).await {
                 Ok((statement, evidence)) => {
                     let cycle = statement.kept(is_due.then_some((now_ns, evidence)));
-                    store.keep_account_cycle(&cycle).await?;
-                    if is_due {
+                    // Another collector of the store may have been first.
+                    if store.keep_account_cycle(&cycle).await? && is_due {
                         tracing::info!(account = %account.name, cycle = %name, digest = cycle.digest, "cycle frozen");
                     }
                 }
@@ -127,7 +143,7 @@ impl AccountBook {
                 Err(error) => return Err(error),
             }
         }
-        let (statement, _) = metered_statement(store, account, current, now_ns).await?;
+        let statement = running.statement(store, account, current, now_ns).await?;
         let name = current.name.to_string();
         let last = kept.iter().find(|kept| kept.cycle == name);
         // The sums have 5 minutes, and so do the figures that are kept of them.

@@ -11,7 +11,8 @@ use settings::{InFull, Interval, Problem, Size};
 use wire::Bytes;
 
 use super::cycle::CycleSchedule;
-use super::terms::{Basis, BillingRule, ByteUnit, CommitRate, Member, Terms};
+use super::members::Member;
+use super::terms::{Basis, BillingRule, ByteUnit, CommitRate, Terms};
 
 /// Most accounts, and most members of one: each is read from the store again and again.
 const ACCOUNTS_MAX: usize = 1000;
@@ -86,7 +87,8 @@ pub struct Accounts(pub BTreeMap<AccountName, AccountSection>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSection {
-    /// NICs (`CLIENT/NIC`) and hosts (`CLIENT`: the NICs in its total), all pooled.
+    /// NICs (`CLIENT/NIC`), hosts (`CLIENT`: the NICs in its total), and all hosts while they have a tag
+    /// (`KEY=VALUE`), all pooled.
     #[serde(deserialize_with = "settings::list")]
     pub members: Vec<Member>,
     /// `tx`, `rx`, `sum`, or `max` (of both directions over the cycle).
@@ -199,7 +201,9 @@ impl AccountSection {
         let refused = |key: &str, why: &str| Problem::new(KEY, format!("{name}.{key}: {why}"));
         let number = self.members.len();
         if !(1..=MEMBERS_MAX).contains(&number) {
-            let why = format!("{number} given; name 1 to {MEMBERS_MAX} of CLIENT/NIC or CLIENT");
+            let why = format!(
+                "{number} given; name 1 to {MEMBERS_MAX} of CLIENT/NIC, CLIENT or KEY=VALUE"
+            );
             return Err(refused("members", &why));
         }
         if self.quota == Some(Size(0)) {

@@ -11,7 +11,7 @@ use super::statement::Statement;
 pub type AccountMetric = (&'static str, &'static str, fn(&Statement) -> Option<f64>);
 
 /// All gauges, with the label `account`.
-pub const METRICS: [AccountMetric; 13] = [
+pub const METRICS: [AccountMetric; 16] = [
     (
         "netmon_account_used_bytes",
         "Billed bytes of the running cycle, as far as they were measured.",
@@ -38,6 +38,19 @@ pub const METRICS: [AccountMetric; 13] = [
     ("netmon_account_quota_bytes", "The volume of a cycle.", |it| {
         it.terms.quota_bytes.map(Bytes::as_f64)
     }),
+    (
+        "netmon_account_left_bytes",
+        "What is left of the quota in the running cycle; below 0 over it.",
+        |it| it.left_bytes.map(signed),
+    ),
+    ("netmon_account_used_ratio", "Used part of the quota: 1 is all of it.", |it| {
+        Some(it.used_bytes.as_f64() / it.terms.quota_bytes?.as_f64())
+    }),
+    (
+        "netmon_account_projected_ratio",
+        "Part of the quota that the running cycle will have used at its end, as it looks.",
+        |it| Some(it.projected_bytes?.as_f64() / it.terms.quota_bytes?.as_f64()),
+    ),
     (
         "netmon_account_p95_bits_per_second",
         "The 95th percentile of the running cycle so far.",

@@ -7,17 +7,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use wire::{Bytes, Packets, WallNs};
 
 use super::cycle::CycleBounds;
 use super::evidence::evidence;
 use super::intervals::{PooledInterval, Unseen};
+use super::members::NicStay;
+use super::metered::{Metered, NicShare, whole_shares};
 use super::projection::{Outlook, outlook};
-use super::ranking::{Commit95, Ranked, commit_95, ranked};
+use super::ranking::{commit_95, ranked};
 use super::terms::Terms;
-use crate::store::{CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicHistory, Volume};
+use crate::store::{
+    CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicBefore, NicHistory, Volume,
+};
 
 /// How long after its end an interval is judged: what was measured in it has arrived, unless its client
 /// is offline.
@@ -30,73 +32,6 @@ const SAMPLE_MAX_NS: u64 = 60_000_000_000;
 /// with 120 bytes of headers each.
 const DROPPED_MAX: Bytes = Bytes(81_920);
 
-/// What an account used in a cycle.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Metered {
-    /// Bytes received, from the MAC header to the end of the payload.
-    #[schema(value_type = u64)]
-    pub rx_bytes: Bytes,
-    /// Bytes transmitted, likewise.
-    #[schema(value_type = u64)]
-    pub tx_bytes: Bytes,
-    /// Packets received.
-    #[schema(value_type = u64)]
-    pub rx_packets: Packets,
-    /// Packets transmitted.
-    #[schema(value_type = u64)]
-    pub tx_packets: Packets,
-    /// Bytes that count by rule and basis: what was measured.
-    #[schema(value_type = u64)]
-    pub billed_bytes: Bytes,
-    /// The most that may have passed: links were full while nothing was measured. `null`: no bound is
-    /// known.
-    #[schema(value_type = Option<u64>)]
-    pub billed_max_bytes: Option<Bytes>,
-    /// 5-minute intervals of the whole cycle.
-    pub intervals: u64,
-    /// Of these, intervals that are over.
-    pub elapsed_intervals: u64,
-    /// Of these, intervals of which something was measured.
-    pub measured_intervals: u64,
-    /// Time that was not measured, of all NICs together, nanoseconds.
-    pub missing_ns: u64,
-    /// The 95th percentile of the pooled traffic.
-    pub p95: Ranked,
-    /// What is left of the committed rate, if one is set.
-    pub commit: Option<Commit95>,
-    /// The volume at the end of a running cycle.
-    pub outlook: Option<Outlook>,
-    /// Its NICs, by client and name.
-    pub nics: Vec<NicShare>,
-}
-
-/// The part of one NIC.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NicShare {
-    /// The client.
-    pub client: String,
-    /// Its name.
-    pub nic: String,
-    /// Bytes received.
-    #[schema(value_type = u64)]
-    pub rx_bytes: Bytes,
-    /// Bytes transmitted.
-    #[schema(value_type = u64)]
-    pub tx_bytes: Bytes,
-    /// Packets received.
-    #[schema(value_type = u64)]
-    pub rx_packets: Packets,
-    /// Packets transmitted.
-    #[schema(value_type = u64)]
-    pub tx_packets: Packets,
-    /// Counts only while it was part of the host's total: a member by its host.
-    pub by_host: bool,
-    /// Link speed, the bound of what was not measured. `null`: there is none to speak of.
-    pub speed_bits_per_second: Option<u64>,
-    /// Time that was not measured, nanoseconds.
-    pub missing_ns: u64,
-}
-
 /// A NIC to be metered.
 #[derive(Debug, Clone, Copy)]
 pub struct MeteredNic<'a> {
@@ -108,12 +43,41 @@ pub struct MeteredNic<'a> {
     pub speed_bits: Option<u64>,
     /// Counts only while it was part of the host's total: a member by its host.
     pub by_host: bool,
-    /// What is stored of it for the cycle.
+    /// Counts only during these, which are in order and apart; `None`: all the time.
+    pub stays: Option<&'a [NicStay]>,
+    /// What was of it before.
+    pub before: NicBefore,
+    /// What is stored of it for the cycle, or for a part of it.
     pub history: &'a NicHistory,
 }
 
-/// Adds up an account's NICs over a cycle.
-#[derive(Debug)]
+impl MeteredNic<'_> {
+    /// Whether it counts at a time. Tags change only where intervals begin, so it counts for all of one.
+    fn counts_at(&self, time_ns: WallNs) -> bool {
+        self.stays.is_none_or(|stays| {
+            let begun = stays.partition_point(|stay| stay.from.0 <= time_ns);
+            begun.checked_sub(1).is_some_and(|last| stays[last].contains(time_ns))
+        })
+    }
+
+    /// The parts of a time that count.
+    fn counted(&self, from_ns: WallNs, to_ns: WallNs) -> Vec<(WallNs, WallNs)> {
+        let Some(stays) = self.stays else { return vec![(from_ns, to_ns)] };
+        let part = |stay: &NicStay| (stay.from.0.max(from_ns), stay.to.0.min(to_ns));
+        stays.iter().map(part).filter(|(from_ns, to_ns)| from_ns < to_ns).collect()
+    }
+}
+
+/// What a part of a cycle leaves of a NIC for the next part.
+#[derive(Debug, Clone, Copy, Default)]
+struct NicCarry {
+    before: NicBefore,
+    /// What the last samples measured of the next interval, nanoseconds.
+    over_ns: u64,
+}
+
+/// Adds up an account's NICs over a cycle: each at once, or part by part.
+#[derive(Debug, Clone)]
 pub struct Meter {
     terms: Terms,
     bounds: CycleBounds,
@@ -126,42 +90,60 @@ pub struct Meter {
     unseen: Unseen,
     /// Gaps longer than an interval, of which the sums count.
     long_gaps: Vec<CountedGap>,
+    /// One for each part of each NIC.
     nics: Vec<NicShare>,
+    /// By client and NIC.
+    carried: BTreeMap<(String, String), NicCarry>,
 }
 
 impl Meter {
     /// A meter for a cycle, as of a time, nanoseconds since 1970 (UTC).
     #[must_use]
     pub fn new(terms: Terms, bounds: CycleBounds, as_of_ns: WallNs) -> Self {
-        let number = |to_ns: WallNs| {
-            let length_ns = to_ns.saturating_since(bounds.from_ns);
-            usize::try_from(length_ns / FIVE_MINUTES_NS).unwrap_or(usize::MAX)
-        };
-        let elapsed = number(as_of_ns.saturating_sub(SETTLE_NS).min(bounds.to_ns));
+        let intervals = intervals_until(bounds, bounds.to_ns);
         Self {
             terms,
             bounds,
-            intervals: vec![PooledInterval::default(); number(bounds.to_ns)],
-            elapsed,
+            intervals: vec![PooledInterval::default(); intervals],
+            elapsed: elapsed(bounds, as_of_ns),
             rx: Volume::default(),
             tx: Volume::default(),
             unseen: Unseen::default(),
             long_gaps: Vec::new(),
             nics: Vec::new(),
+            carried: BTreeMap::new(),
         }
     }
 
-    /// Adds a NIC.
+    /// The same as of a later time, nanoseconds since 1970 (UTC), for the parts since.
+    #[must_use]
+    pub(super) fn at(&self, as_of_ns: WallNs) -> Self {
+        Self { elapsed: elapsed(self.bounds, as_of_ns), ..self.clone() }
+    }
+
+    /// What was of a NIC before the next part, if it has parts.
+    pub(super) fn before(&self, client: &str, nic: &str) -> Option<NicBefore> {
+        let key = (client.to_owned(), nic.to_owned());
+        self.carried.get(&key).map(|carry| carry.before)
+    }
+
+    /// Adds a NIC for the whole cycle.
     pub fn add(&mut self, nic: &MeteredNic<'_>) {
+        self.add_part(nic, (self.bounds.from_ns, self.bounds.to_ns));
+    }
+
+    /// Adds a part of a NIC, which begins and ends at multiples of 5 minutes. The parts of a NIC come in
+    /// order, without a gap.
+    pub(super) fn add_part(&mut self, nic: &MeteredNic<'_>, part: (WallNs, WallNs)) {
         let before = (self.rx, self.tx);
-        let placed = self.place_gaps(nic);
-        for row in &nic.history.rows {
-            let counts = !(nic.by_host && row.stacked);
+        let placed = self.place_gaps(nic, part);
+        for row in nic.history.rows.iter().filter(|row| within(part, row.start_ns)) {
+            let counts = nic.counts_at(row.start_ns) && !(nic.by_host && row.stacked);
             if let (Some(at), true) = (self.interval_of(row.start_ns), counts) {
                 self.count(at, row, nic.speed_bits);
             }
         }
-        let missing_ns = self.find_missing(nic, &placed);
+        let missing_ns = self.find_missing(nic, part, &placed);
         let grown =
             |now: Volume, before: Volume| (now.bytes - before.bytes, now.packets - before.packets);
         let ((rx_bytes, rx_packets), (tx_bytes, tx_packets)) =
@@ -174,6 +156,7 @@ impl Meter {
             rx_packets,
             tx_packets,
             by_host: nic.by_host,
+            stays: nic.stays.map(<[_]>::to_vec),
             speed_bits_per_second: nic.speed_bits,
             missing_ns,
         });
@@ -206,63 +189,92 @@ impl Meter {
 
     /// Counts gaps of which the sums are known. One within an interval is like a sample; of a longer
     /// one, the sums count, and each interval may have any part of them. One that reaches over an end of
-    /// the cycle counts as if it may have passed in it. Returns the times that need no measuring.
-    fn place_gaps(&mut self, nic: &MeteredNic<'_>) -> Vec<(WallNs, WallNs)> {
+    /// the cycle, or of a stay, counts as if it may have passed in it. Returns the times that need no
+    /// measuring.
+    fn place_gaps(
+        &mut self,
+        nic: &MeteredNic<'_>,
+        part: (WallNs, WallNs),
+    ) -> Vec<(WallNs, WallNs)> {
         let mut known = Vec::new();
         for gap in &nic.history.gaps {
             let CountedGap { start_ns, interval_ns, rx, tx } = *gap;
             let end_ns = start_ns.saturating_add(interval_ns);
             let (from_ns, to_ns) =
                 (start_ns.max(self.bounds.from_ns), end_ns.min(self.bounds.to_ns));
-            let Some(first) = self.interval_of(from_ns) else { continue };
-            known.push((from_ns, to_ns));
+            let parts = nic.counted(from_ns, to_ns);
+            known.extend_from_slice(&parts);
+            // It belongs to the part of the cycle in which it begins.
+            if !within(part, from_ns) {
+                continue;
+            }
             let sums = Unseen { rx_bytes: rx.bytes, tx_bytes: tx.bytes, unbounded: false };
-            let inside = start_ns >= self.bounds.from_ns && end_ns <= self.bounds.to_ns;
+            let inside = parts == [(start_ns, end_ns)];
             if inside {
                 (self.rx, self.tx) = (self.rx.plus(rx), self.tx.plus(tx));
-            } else {
+            } else if !parts.is_empty() {
                 self.unseen = self.unseen.plus(sums);
             }
-            let last = self.interval_of(to_ns.saturating_sub(1)).unwrap_or(first).max(first);
-            if inside && first < last {
-                self.long_gaps.push(*gap);
-            }
-            for interval in &mut self.intervals[first..=last] {
-                interval.expected = true;
-                if inside && first == last {
-                    (interval.rx, interval.tx) = (interval.rx.plus(rx), interval.tx.plus(tx));
-                    interval.covered_ns = interval.covered_ns.saturating_add(interval_ns);
-                } else {
-                    interval.unplaced = interval.unplaced.plus(sums);
+            for &(from_ns, to_ns) in &parts {
+                let Some(first) = self.interval_of(from_ns) else { continue };
+                let last = self.interval_of(to_ns.saturating_sub(1)).unwrap_or(first).max(first);
+                if inside && first < last {
+                    self.long_gaps.push(*gap);
+                }
+                for interval in &mut self.intervals[first..=last] {
+                    interval.expected = true;
+                    if inside && first == last {
+                        (interval.rx, interval.tx) = (interval.rx.plus(rx), interval.tx.plus(tx));
+                        interval.covered_ns = interval.covered_ns.saturating_add(interval_ns);
+                    } else {
+                        interval.unplaced = interval.unplaced.plus(sums);
+                    }
                 }
             }
         }
         known
     }
 
-    /// Finds times that were not measured, in intervals that are over, from the NIC's first sample on.
-    /// Returns their sum, nanoseconds.
-    fn find_missing(&mut self, nic: &MeteredNic<'_>, known: &[(WallNs, WallNs)]) -> u64 {
+    /// Finds times that were not measured, in intervals of a part that are over, from the NIC's first
+    /// sample on. Returns their sum, nanoseconds.
+    fn find_missing(
+        &mut self,
+        nic: &MeteredNic<'_>,
+        part: (WallNs, WallNs),
+        known: &[(WallNs, WallNs)],
+    ) -> u64 {
+        let MeteredNic { before, history, .. } = nic;
         let covered: BTreeMap<WallNs, u64> =
-            nic.history.rows.iter().map(|row| (row.start_ns, row.covered_ns)).collect();
-        let down = down_times(&nic.history.links, self.bounds.to_ns);
-        let first = match covered.keys().find_map(|start_ns| self.interval_of(*start_ns)) {
-            _ if nic.history.measured_before => 0,
-            // It began somewhere in this one.
-            Some(first) => first + 1,
-            None => return 0,
+            history.rows.iter().map(|row| (row.start_ns, row.covered_ns)).collect();
+        let down = down_times(before.down, &history.links, part);
+        let begin = intervals_until(self.bounds, part.0);
+        let measured = covered.keys().find(|start_ns| within(part, **start_ns));
+        let measured = measured.and_then(|start_ns| self.interval_of(*start_ns));
+        // It began somewhere in its first interval.
+        let first = if before.measured { Some(begin) } else { measured.map(|first| first + 1) };
+        let key = (nic.client.to_owned(), nic.nic.to_owned());
+        let carry = self.carried.entry(key).or_default();
+        let carried_ns = carry.before.measured.then_some(carry.over_ns);
+        carry.before = NicBefore {
+            measured: before.measured || measured.is_some(),
+            down: history.links.last().map_or(before.down, |turn| !turn.up),
         };
+        let Some(first) = first else { return 0 };
         let mut missing_sum_ns: u64 = 0;
         // What samples of the interval before measured of this one.
         let at = |index: usize| self.bounds.from_ns + index as u64 * FIVE_MINUTES_NS;
         let earlier = at(first).checked_sub(FIVE_MINUTES_NS);
         let earlier = earlier.and_then(|it| covered.get(&it)).copied().unwrap_or(0);
-        let mut over_ns = earlier.saturating_sub(FIVE_MINUTES_NS).min(SAMPLE_MAX_NS);
-        for index in first..self.elapsed {
+        let earlier_ns = earlier.saturating_sub(FIVE_MINUTES_NS).min(SAMPLE_MAX_NS);
+        let mut over_ns = carried_ns.unwrap_or(earlier_ns);
+        for index in first..self.elapsed.min(intervals_until(self.bounds, part.1)) {
             let from_ns = at(index);
             let to_ns = from_ns + FIVE_MINUTES_NS;
             let measured_ns = covered.get(&from_ns).copied().unwrap_or(0).saturating_add(over_ns);
             over_ns = measured_ns.saturating_sub(FIVE_MINUTES_NS).min(SAMPLE_MAX_NS);
+            if !nic.counts_at(from_ns) {
+                continue;
+            }
             let else_ns =
                 overlap(known, from_ns, to_ns).saturating_add(overlap(&down, from_ns, to_ns));
             let missing_ns = FIVE_MINUTES_NS.saturating_sub(measured_ns).saturating_sub(else_ns);
@@ -275,6 +287,7 @@ impl Meter {
                 missing_sum_ns = missing_sum_ns.saturating_add(missing_ns);
             }
         }
+        carry.over_ns = over_ns;
         missing_sum_ns
     }
 
@@ -309,8 +322,7 @@ impl Meter {
         // Before the first sample of all NICs, nothing is known: that is no zero.
         let nothing = !over.is_empty() && over.iter().all(|it| !it.expected);
         let at_least = |it: Outlook| Outlook { bytes: it.bytes.max(billed_bytes), ..it };
-        let mut nics = self.nics;
-        nics.sort_by(|one, other| (&one.client, &one.nic).cmp(&(&other.client, &other.nic)));
+        let nics = whole_shares(self.nics);
         Metered {
             rx_bytes: self.rx.bytes,
             tx_bytes: self.tx.bytes,
@@ -331,16 +343,32 @@ impl Meter {
     }
 }
 
+/// How many intervals of a cycle are before a time.
+fn intervals_until(bounds: CycleBounds, to_ns: WallNs) -> usize {
+    let length_ns = to_ns.min(bounds.to_ns).saturating_since(bounds.from_ns);
+    usize::try_from(length_ns / FIVE_MINUTES_NS).unwrap_or(usize::MAX)
+}
+
+/// How many intervals of a cycle are over.
+fn elapsed(bounds: CycleBounds, as_of_ns: WallNs) -> usize {
+    intervals_until(bounds, as_of_ns.saturating_sub(SETTLE_NS))
+}
+
+/// Whether a time lies in a part.
+fn within((from_ns, to_ns): (WallNs, WallNs), time_ns: WallNs) -> bool {
+    (from_ns..to_ns).contains(&time_ns)
+}
+
 /// The most bytes that a link carries in one direction.
 fn capacity(speed_bits: u64, time_ns: u64) -> Bytes {
     let bytes = u128::from(speed_bits) * u128::from(time_ns) / 8_000_000_000;
     Bytes(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
-/// The times in which a link was down.
-fn down_times(links: &[LinkTurn], to_ns: WallNs) -> Vec<(WallNs, WallNs)> {
+/// The times of a part in which a link was down. `before`: it was down before.
+fn down_times(before: bool, links: &[LinkTurn], part: (WallNs, WallNs)) -> Vec<(WallNs, WallNs)> {
     let mut times = Vec::new();
-    let mut since = None;
+    let mut since = before.then_some(part.0);
     for LinkTurn { time_ns, up } in links {
         match (up, since) {
             (false, None) => since = Some(*time_ns),
@@ -351,7 +379,7 @@ fn down_times(links: &[LinkTurn], to_ns: WallNs) -> Vec<(WallNs, WallNs)> {
             _ => {}
         }
     }
-    times.extend(since.map(|from_ns| (from_ns, to_ns)));
+    times.extend(since.map(|from_ns| (from_ns, part.1)));
     times
 }
 

@@ -1,17 +1,20 @@
 //! Meters an account for a cycle from the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::WallNs;
-use wire::id::{ClientId, NicName};
 
 use super::config::{AccountName, BilledAccount};
 use super::cycle::{CycleBounds, CycleName};
-use super::meter::{Meter, Metered, MeteredNic};
+use super::members::{ChosenNic, Members};
+use super::meter::{Meter, MeteredNic};
+use super::metered::Metered;
 use super::statement::{Statement, UnreadableCycle, difference};
-use super::terms::{Member, Terms};
-use crate::live::link_speed;
-use crate::store::{AccountCycle, AccountReader, KnownNic, NicRange, StoreError};
+use crate::store::{AccountCycle, AccountReader, FIVE_MINUTES_NS, KnownNic, NicBefore, StoreError};
+
+/// Most rows of `bandwidth_5m`, and most NICs, of which is read at once: some 10 MB.
+const ROWS_AT_ONCE: u64 = 100_000;
+const NICS_AT_ONCE: usize = 1000;
 
 /// Why there is no statement.
 #[derive(Debug, thiserror::Error)]
@@ -78,19 +81,21 @@ async fn frozen_statement(
     if store.complete_from().await? > kept.starts_ns {
         return Ok(frozen);
     }
-    // Of the same NICs by the same terms, whatever the config says by now.
-    let nics = frozen.metered.nics.iter().filter_map(|nic| {
-        let (client, name) = (ClientId::new(&nic.client).ok()?, NicName::new(&nic.nic)?);
-        Some(((client, name), nic.by_host))
+    // Of the same NICs at the same times by the same terms, whatever config and tags say by now.
+    let shares = &frozen.metered.nics;
+    let clients: BTreeSet<String> = shares.iter().map(|share| share.client.clone()).collect();
+    let known = store.known_nics(&clients.into_iter().collect::<Vec<_>>()).await?;
+    let mut known: BTreeMap<(String, String), KnownNic> =
+        known.into_iter().map(|nic| ((nic.client.clone(), nic.nic.clone()), nic)).collect();
+    let chosen = shares.iter().filter_map(|share| {
+        let nic = known.remove(&(share.client.clone(), share.nic.clone()))?;
+        Some(ChosenNic { nic, by_host: share.by_host, stays: share.stays.clone() })
     });
+    let chosen: Vec<ChosenNic> = chosen.collect();
     let (from_ns, to_ns) = (kept.starts_ns, kept.ends_ns);
     let bounds = CycleBounds { name: frozen.cycle, from_ns, to_ns };
-    let known = known_nics(store, nics.clone().map(|((client, _), _)| client.to_string())).await?;
-    let found = nics.filter_map(|((client, name), by_host)| {
-        let of = |it: &&KnownNic| it.client == client.as_str() && it.nic == name.to_string();
-        known.iter().find(of).map(|nic| (nic, by_host))
-    });
-    let meter = meter(store, frozen.terms, bounds, kept.as_of_ns, found.collect()).await?;
+    let mut meter = Meter::new(frozen.terms, bounds, kept.as_of_ns);
+    read_part(store, &mut meter, &chosen, (from_ns, to_ns)).await?;
     let late = difference(meter.finish().billed_bytes, frozen.metered.billed_bytes);
     Ok(Statement { late_bytes: Some(late), ..frozen })
 }
@@ -105,91 +110,63 @@ pub(super) async fn metered_statement(
     bounds: CycleBounds,
     now_ns: WallNs,
 ) -> Result<(Statement, String), BillError> {
-    if store.complete_from().await? > bounds.from_ns {
-        return Err(BillError::Deleted(bounds.name));
-    }
-    let clients = account.members.iter().map(|member| member.client.to_string());
-    let known = known_nics(store, clients).await?;
-    let (nics, unknown) = nics_of(&account.members, &known);
-    let meter = meter(store, account.terms, bounds, now_ns, nics).await?;
+    let (nics, unknown) = chosen_nics(store, account, bounds).await?;
+    let mut meter = Meter::new(account.terms, bounds, now_ns);
+    read_part(store, &mut meter, &nics, (bounds.from_ns, bounds.to_ns)).await?;
     let evidence = meter.evidence();
     let entries = store.account_entries(account.name.as_str()).await?;
     let metered: (Metered, Vec<String>) = (meter.finish(), unknown);
     Ok((Statement::new(account, bounds, now_ns, metered, &entries), evidence))
 }
 
-async fn known_nics(
+/// The NICs of an account in a cycle, by client and name, and the members without any.
+///
+/// # Errors
+/// [`BillError`] says what is missing.
+pub(super) async fn chosen_nics(
     store: &dyn AccountReader,
-    clients: impl Iterator<Item = String>,
-) -> Result<Vec<KnownNic>, StoreError> {
-    let mut clients: Vec<String> = clients.collect();
-    clients.sort_unstable();
-    clients.dedup();
-    store.known_nics(&clients).await
-}
-
-async fn meter(
-    store: &dyn AccountReader,
-    terms: Terms,
+    account: &BilledAccount,
     bounds: CycleBounds,
-    now_ns: WallNs,
-    nics: Vec<(&KnownNic, bool)>,
-) -> Result<Meter, StoreError> {
-    let mut meter = Meter::new(terms, bounds, now_ns);
-    let CycleBounds { from_ns, to_ns, .. } = bounds;
-    // NIC by NIC: a month of one is some hundred kilobytes.
-    for (nic, by_host) in nics {
-        let (client, name) = (nic.client.clone(), nic.nic.clone());
-        let range = NicRange { client, nic: name, from_ns, to_ns };
-        let history = store.nic_history(&range).await?;
-        let speed_bits = Some(link_speed(&nic.kind, nic.speed_bits)).filter(|bits| *bits > 0);
-        let (client, name) = (nic.client.as_str(), nic.nic.as_str());
-        meter.add(&MeteredNic { client, nic: name, speed_bits, by_host, history: &history });
+) -> Result<(Vec<ChosenNic>, Vec<String>), BillError> {
+    if store.complete_from().await? > bounds.from_ns {
+        return Err(BillError::Deleted(bounds.name));
     }
-    Ok(meter)
+    let mut members = Members::new(&account.members);
+    for (at, tag) in members.tags() {
+        let stays = store.tag_stays(tag, (bounds.from_ns, bounds.to_ns)).await?;
+        members.set_stays(at, stays);
+    }
+    let known = store.known_nics(&members.clients()).await?;
+    Ok(members.nics(bounds, &known))
 }
 
-/// The NICs of members, each once, and whether it is one by its host only; and the members without any.
-fn nics_of<'a>(
-    members: &[Member],
-    known: &'a [KnownNic],
-) -> (Vec<(&'a KnownNic, bool)>, Vec<String>) {
-    let mut nics: BTreeMap<(&str, &str), (&KnownNic, bool)> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for member in members {
-        let named = member.nic.as_ref().map(ToString::to_string);
-        let of_member = |it: &&KnownNic| {
-            it.client == member.client.as_str() && named.as_ref().is_none_or(|nic| *nic == it.nic)
+/// Adds a part of a cycle of NICs to a meter.
+///
+/// # Errors
+/// The store can't be read.
+pub(super) async fn read_part(
+    store: &dyn AccountReader,
+    meter: &mut Meter,
+    nics: &[ChosenNic],
+    (from_ns, to_ns): (WallNs, WallNs),
+) -> Result<(), StoreError> {
+    let each = to_ns.saturating_since(from_ns) / FIVE_MINUTES_NS + 1;
+    let at_once = usize::try_from(ROWS_AT_ONCE / each).unwrap_or(1).clamp(1, NICS_AT_ONCE);
+    for some in nics.chunks(at_once) {
+        let known: Vec<KnownNic> = some.iter().map(|chosen| chosen.nic.clone()).collect();
+        let histories = store.nic_histories(&known, (from_ns, to_ns)).await?;
+        let carried = known.iter().map(|nic| meter.before(&nic.client, &nic.nic));
+        let before = match carried.collect::<Option<Vec<NicBefore>>>() {
+            Some(before) => before,
+            None => store.nics_before(&known, from_ns).await?,
         };
-        let mut found = known.iter().filter(of_member).peekable();
-        if found.peek().is_none() {
-            unknown.push(member.to_string());
-        }
-        for nic in found {
-            let entry = nics.entry((&nic.client, &nic.nic)).or_insert((nic, true));
-            entry.1 &= named.is_none();
+        for ((chosen, history), before) in some.iter().zip(&histories).zip(before) {
+            let ChosenNic { nic: KnownNic { client, nic, .. }, by_host, stays } = chosen;
+            let (speed_bits, stays) = (chosen.speed_bits(), stays.as_deref());
+            let by_host = *by_host;
+            let nic = MeteredNic { client, nic, speed_bits, by_host, stays, before, history };
+            meter.add_part(&nic, (from_ns, to_ns));
         }
     }
-    (nics.into_values().collect(), unknown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_nic_counts_once_and_as_itself_if_it_is_named() {
-        let nic = |client: &str, nic: &str| KnownNic {
-            client: client.into(),
-            nic: nic.into(),
-            kind: "physical".into(),
-            speed_bits: 0,
-        };
-        let known = [nic("a", "eth0"), nic("a", "eth1"), nic("b", "eth0")];
-        let members = ["a", "a/eth1", "b/eth9", "c"].map(|it| it.parse().unwrap());
-        let (nics, unknown) = nics_of(&members, &known);
-        let nics: Vec<_> = nics.iter().map(|(nic, by_host)| (nic.nic.as_str(), *by_host)).collect();
-        assert_eq!(nics, [("eth0", true), ("eth1", false)]);
-        assert_eq!(unknown, ["b/eth9", "c"]);
-    }
+    Ok(())
 }

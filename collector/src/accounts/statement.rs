@@ -6,7 +6,7 @@ use wire::{Bytes, Packets, WallNs};
 
 use super::config::BilledAccount;
 use super::cycle::{CycleBounds, CycleName};
-use super::meter::Metered;
+use super::metered::Metered;
 use super::terms::Terms;
 use crate::store::{AccountCycle, AccountWarning, EntryKind, KeptEntry};
 use crate::time::Time;

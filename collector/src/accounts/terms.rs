@@ -1,4 +1,4 @@
-//! What is billed: members, rule, basis, units, committed rate. Pure.
+//! What is billed: rule, basis, units, committed rate. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 use wire::Bytes;
-use wire::id::{ClientId, NicName};
 
 use crate::store::Volume;
 
@@ -198,52 +197,6 @@ impl<'de> Deserialize<'de> for CommitRate {
     }
 }
 
-/// A NIC (`CLIENT/NIC`) or all of a host (`CLIENT`): the NICs in its total.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Member {
-    /// The client.
-    pub client: ClientId,
-    /// The NIC; `None`: all in the host's total.
-    pub nic: Option<NicName>,
-}
-
-/// A text that is no member.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no member; write CLIENT/NIC, or CLIENT for all NICs in its total")]
-pub struct InvalidMember(String);
-
-impl FromStr for Member {
-    type Err = InvalidMember;
-
-    fn from_str(text: &str) -> Result<Self, InvalidMember> {
-        let invalid = || InvalidMember(text.to_owned());
-        let (client, nic) = match text.split_once('/') {
-            Some((client, nic)) => (client, Some(nic)),
-            None => (text, None),
-        };
-        let client = ClientId::new(client).map_err(|_| invalid())?;
-        // No link has a / in its name.
-        let named = |nic: &str| NicName::new(nic).filter(|_| !nic.contains('/'));
-        let nic = nic.map(|nic| named(nic).ok_or_else(invalid)).transpose()?;
-        Ok(Self { client, nic })
-    }
-}
-
-impl fmt::Display for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.nic {
-            Some(nic) => write!(f, "{}/{nic}", self.client),
-            None => self.client.fmt(f),
-        }
-    }
-}
-
-impl Serialize for Member {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// What is billed of the pooled traffic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Terms {
@@ -303,16 +256,6 @@ mod tests {
         assert_eq!(CommitRate(1_500_000_000).to_string(), "1500Mbit/s");
         for text in ["", "1", "0Gbit/s", "1GB/s", "-1bit/s", "1.5bit/s", "1.2.3Gbit/s", "Gbit/s"] {
             assert_eq!(text.parse::<CommitRate>(), Err(InvalidCommitRate(text.into())), "{text}");
-        }
-    }
-
-    #[test]
-    fn members_are_nics_or_hosts() {
-        for text in ["web-1/eth0", "web-1", "a.b.example/bond0.100"] {
-            assert_eq!(text.parse::<Member>().unwrap().to_string(), text);
-        }
-        for text in ["", "/eth0", "web-1/", "web 1", "web/a_name_that_is_too_long", "a/b/c"] {
-            assert!(text.parse::<Member>().is_err(), "{text}");
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The billing rules, with figures worked out by hand.
 
+mod parts;
+
 use std::slice::from_ref;
 
-use jiff::civil::Time;
 use wire::{Bytes, Packets, WallNs};
 
 use super::*;
-use crate::store::{CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicHistory, Volume};
+use crate::store::{
+    CountedGap, FIVE_MINUTES_NS, LinkTurn, MeterRow, NicBefore, NicHistory, Volume,
+};
+use crate::time::Time;
 
 const MINUTES: u64 = FIVE_MINUTES_NS / 5;
 const SECOND: u64 = MINUTES / 60;
@@ -24,7 +28,9 @@ fn bounds(intervals: u64) -> CycleBounds {
 
 /// The calendar month of a name, UTC.
 fn month(name: &str) -> CycleBounds {
-    CycleSchedule::new(1, Time::midnight(), "UTC").unwrap().cycle(name.parse().unwrap())
+    CycleSchedule::new(1, jiff::civil::Time::midnight(), "UTC")
+        .unwrap()
+        .cycle(name.parse().unwrap())
 }
 
 fn volume(bytes: u64) -> Volume {
@@ -43,7 +49,7 @@ fn row(bounds: CycleBounds, n: u64, rx: u64, tx: u64) -> MeterRow {
 }
 
 fn history(rows: Vec<MeterRow>) -> NicHistory {
-    NicHistory { measured_before: true, rows, ..NicHistory::default() }
+    NicHistory { rows, ..NicHistory::default() }
 }
 
 /// What a port of 1 Gbit/s was metered at, long after the cycle.
@@ -54,8 +60,23 @@ fn metered(terms: Terms, bounds: CycleBounds, histories: &[NicHistory]) -> Meter
 fn metered_as_of(terms: Terms, bounds: CycleBounds, as_of: u64, all: &[NicHistory]) -> Metered {
     let mut meter = Meter::new(terms, bounds, WallNs(as_of));
     for (nic, history) in ["eth0", "eth1"].into_iter().zip(all) {
-        let (client, speed_bits) = ("web", Some(GBIT));
-        meter.add(&MeteredNic { client, nic, speed_bits, by_host: false, history });
+        meter.add(&port(nic, history));
+    }
+    meter.finish()
+}
+
+/// A port of 1 Gbit/s that was measured before.
+fn port<'a>(nic: &'a str, history: &'a NicHistory) -> MeteredNic<'a> {
+    let before = NicBefore { measured: true, down: false };
+    let (client, speed_bits, stays) = ("web", Some(GBIT), None);
+    MeteredNic { client, nic, speed_bits, by_host: false, stays, before, history }
+}
+
+/// What ports were metered at of which nothing was known before.
+fn metered_new(terms: Terms, bounds: CycleBounds, histories: &[NicHistory]) -> Metered {
+    let mut meter = Meter::new(terms, bounds, bounds.to_ns + DAY);
+    for (nic, history) in ["eth0", "eth1"].into_iter().zip(histories) {
+        meter.add(&MeteredNic { before: NicBefore::default(), ..port(nic, history) });
     }
     meter.finish()
 }
@@ -93,7 +114,7 @@ fn months_of_28_to_31_days_have_their_intervals_and_drop_their_own_five_percent(
 #[test]
 fn months_with_a_change_of_clocks_have_12_intervals_less_or_more() {
     // Berlin 2026: March has 743 h x 12 = 8916 intervals, October 745 h x 12 = 8940.
-    let berlin = CycleSchedule::new(1, Time::midnight(), "Europe/Berlin").unwrap();
+    let berlin = CycleSchedule::new(1, jiff::civil::Time::midnight(), "Europe/Berlin").unwrap();
     for (name, intervals) in [("2026-03", 8916), ("2026-10", 8940)] {
         let cycle = berlin.cycle(name.parse().unwrap());
         let rows = (0..intervals).map(|n| row(cycle, n, 1000, 0)).collect();
@@ -200,8 +221,7 @@ fn a_missing_day_makes_a_range_from_what_was_counted_to_a_full_link() {
     assert_eq!(both.billed_max_bytes, Some(Bytes(313_200_000 + 21_600_000_000_000)));
     // Without a link speed there is no bound, and no guess.
     let mut meter = Meter::new(terms(BillingRule::Rx), cycle, cycle.to_ns + DAY);
-    let veth =
-        MeteredNic { client: "web", nic: "veth0", speed_bits: None, by_host: false, history: &nic };
+    let veth = MeteredNic { speed_bits: None, ..port("veth0", &nic) };
     meter.add(&veth);
     let found = meter.finish();
     assert_eq!((found.billed_bytes, found.billed_max_bytes), (Bytes(313_200_000), None));
@@ -209,7 +229,7 @@ fn a_missing_day_makes_a_range_from_what_was_counted_to_a_full_link() {
 
 #[test]
 fn a_cycle_before_the_first_sample_is_unknown_and_no_zero() {
-    let none = metered(terms(BillingRule::Rx), bounds(12), &[NicHistory::default()]);
+    let none = metered_new(terms(BillingRule::Rx), bounds(12), &[NicHistory::default()]);
     assert_eq!((none.billed_bytes, none.billed_max_bytes), (Bytes(0), None));
     assert_eq!((none.measured_intervals, none.p95.bits_per_second), (0, None));
 }
@@ -240,8 +260,8 @@ fn what_can_not_have_been_carried_is_not_missing() {
     down.links = vec![turn(3, false), turn(6, true)];
     assert_eq!(metered(terms(BillingRule::Rx), cycle, &[down]).missing_ns, 0);
     // A NIC that was first measured in interval 4, and one that never was.
-    let new = NicHistory { measured_before: false, ..history(some(4..12)) };
-    let found = metered(terms(BillingRule::Rx), cycle, &[new, NicHistory::default()]);
+    let new = history(some(4..12));
+    let found = metered_new(terms(BillingRule::Rx), cycle, &[new, NicHistory::default()]);
     assert_eq!((found.missing_ns, found.measured_intervals, found.billed_bytes), (0, 8, Bytes(80)));
     // Samples that reach over the end of their interval: 300.4 s, then 299.6 s.
     let mut rows = some(0..12);
@@ -277,6 +297,41 @@ fn gaps_with_counts_are_counted_and_only_their_place_is_open() {
 }
 
 #[test]
+fn of_a_stay_only_its_own_time_counts_and_is_missed() {
+    // 12 intervals of 37,500 bytes, without the last two. The NIC counts in intervals 2 to 5 and from 8 on: 6 of
+    // them are measured, 225,000 bytes; 2 are missing, which a link of 10^9 bit/s fills with 2 x 300 s x
+    // 125,000,000 bytes/s = 75,000,000,000 bytes.
+    let cycle = bounds(12);
+    let rows: Vec<_> = (0..10).map(|n| row(cycle, n, 37_500, 0)).collect();
+    let at = |n| Time(cycle.from_ns + n * FIVE_MINUTES_NS);
+    let stays = [(2, 6), (8, 12)].map(|(from, to)| NicStay { from: at(from), to: at(to) });
+    let metered = |gaps: Vec<CountedGap>| {
+        let history = NicHistory { gaps, ..history(rows.clone()) };
+        let mut meter = Meter::new(terms(BillingRule::Rx), cycle, cycle.to_ns + DAY);
+        let stays = Some(&stays[..]);
+        meter.add(&MeteredNic { by_host: true, stays, ..port("eth0", &history) });
+        meter.finish()
+    };
+    let found = metered(vec![]);
+    assert_eq!((found.billed_bytes, found.measured_intervals), (Bytes(225_000), 6));
+    assert_eq!(found.missing_ns, 2 * FIVE_MINUTES_NS);
+    assert_eq!(found.billed_max_bytes, Some(Bytes(225_000 + 75_000_000_000)));
+    // Gaps with counts: 1000 bytes within a stay count, 4000 between two don't, and 50 and 6 that began before
+    // or end after one may have passed in it; so may 3 over both, once.
+    let gap = |from: u64, minutes: u64, bytes| CountedGap {
+        start_ns: cycle.from_ns + from * MINUTES,
+        interval_ns: minutes * MINUTES,
+        rx: volume(bytes),
+        tx: volume(0),
+    };
+    let gaps =
+        vec![gap(5, 8, 50), gap(11, 2, 1000), gap(29, 2, 6), gap(28, 13, 3), gap(32, 2, 4000)];
+    let found = metered(gaps);
+    assert_eq!(found.billed_bytes, Bytes(226_000));
+    assert_eq!(found.billed_max_bytes, Some(Bytes(226_000 + 75_000_000_000 + 59)));
+}
+
+#[test]
 fn dropped_packets_raise_the_upper_bound_by_at_most_what_the_link_carries() {
     // 2 dropped packets: at most 2 x 81,920 = 163,840 bytes; 10^9 more: no more than the link carries,
     // 125,000,000 bytes/s x 300 s = 37,500,000,000 bytes.
@@ -296,13 +351,7 @@ fn a_host_counts_without_its_stacked_nics_and_a_named_nic_always() {
     let history = history(vec![row(cycle, 0, 5, 0), stacked]);
     for (by_host, bytes) in [(true, 5), (false, 12)] {
         let mut meter = Meter::new(terms(BillingRule::Rx), cycle, cycle.to_ns + DAY);
-        let nic = MeteredNic {
-            client: "web",
-            nic: "bond0",
-            speed_bits: None,
-            by_host,
-            history: &history,
-        };
+        let nic = MeteredNic { speed_bits: None, by_host, ..port("bond0", &history) };
         meter.add(&nic);
         let found = meter.finish();
         assert_eq!((found.billed_bytes, found.missing_ns), (Bytes(bytes), 0));

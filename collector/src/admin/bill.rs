@@ -164,7 +164,7 @@ fn text(it: &Statement) -> String {
         line("digest", digest.clone());
     }
     for member in &it.unknown_members {
-        line("unknown", format!("{}: no such NIC has been measured", Foreign(member)));
+        line("unknown", format!("{}: nothing of it has been measured", Foreign(member)));
     }
     text.trim_end().to_owned()
 }

@@ -54,7 +54,9 @@ pub use self::port::write::{SessionState, Store, TransactionEnd};
 pub use self::rows::account_cycles::{
     AccountCycle, AccountEntry, AccountWarning, EVIDENCE, EntryKind, KeptEntry,
 };
-pub use self::rows::accounts::{CountedGap, KnownNic, LinkTurn, MeterRow, NicHistory, Volume};
+pub use self::rows::accounts::{
+    CountedGap, KnownNic, LinkTurn, MeterRow, NicBefore, NicHistory, TagStay, Volume,
+};
 pub use self::rows::alerts::{
     AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
     AlertRef, AlertSilence, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome,

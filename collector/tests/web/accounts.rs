@@ -1,6 +1,7 @@
 //! `/api/v1/accounts`, and the accounts' series.
 
-use collector::accounts::Accounts;
+use collector::accounts::{Accounts, Statement};
+use collector::store::StoreError;
 use serde_json::{Value, json};
 use wire::WallNs;
 
@@ -74,6 +75,9 @@ async fn accounts_have_series_until_they_are_gone() {
     for line in [
         "netmon_account_used_bytes{account=\"transit\"} 1000",
         "netmon_account_quota_bytes{account=\"transit\"} 4000",
+        "netmon_account_left_bytes{account=\"transit\"} 3000",
+        "netmon_account_used_ratio{account=\"transit\"} 0.25",
+        "netmon_account_p95_bits_per_second{account=\"transit\"} 27",
         "netmon_account_commit_bits_per_second{account=\"transit\"} 1000",
         "netmon_account_cycle_start_timestamp_seconds{account=\"transit\"} 1704063600",
     ] {
@@ -82,6 +86,36 @@ async fn accounts_have_series_until_they_are_gone() {
     server.book.set(vec![]);
     server.book.renew(WallNs(NOON)).await.unwrap();
     assert!(!server.get("/metrics").await.body.contains("netmon_account_"));
+}
+
+#[tokio::test]
+async fn an_account_that_the_store_fails_for_stays_as_it_was_and_stops_no_other() {
+    let server = server().await;
+    let accounts = r#"{"hosting": {"members": ["web-1"]}, "transit": {"members": ["web-1/eth0"]}}"#;
+    let accounts: Accounts = serde_json::from_str(accounts).unwrap();
+    server.book.set(accounts.all().unwrap());
+    let hour = 3_600_000_000_000;
+    let as_of = || {
+        let hours = |it: &Statement| (it.account.clone(), (it.as_of.0.get() - NOON) / hour);
+        server.book.latest().iter().map(hours).collect::<Vec<_>>()
+    };
+    let both =
+        |hosting, transit| [("hosting".to_owned(), hosting), ("transit".to_owned(), transit)];
+    server.book.renew(WallNs(NOON)).await.unwrap();
+    assert_eq!(as_of(), both(0, 0));
+    server.memory.fail_for(Some("hosting"));
+    let error = server.book.renew(WallNs(NOON + hour)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+    assert_eq!(as_of(), both(0, 1), "the first one fails, and the second is metered");
+    server.memory.fail_for(None);
+    server.book.renew(WallNs(NOON + 2 * hour)).await.unwrap();
+    assert_eq!(as_of(), both(2, 2));
+    // One that is gone is not kept because the store fails.
+    server.memory.fail_for(Some("transit"));
+    let hosting: Accounts = serde_json::from_str(r#"{"hosting": {"members": ["web-1"]}}"#).unwrap();
+    server.book.set(hosting.all().unwrap());
+    server.book.renew(WallNs(NOON + 3 * hour)).await.unwrap();
+    assert_eq!(as_of(), [("hosting".to_owned(), 3)]);
 }
 
 #[tokio::test]

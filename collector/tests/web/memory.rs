@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use collector::store::{
     AccountCycle, AccountEntry, AccountWarning, Client, ClientRange, CycleRecords, EventKind,
-    Group, GroupPoint, GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicEvent,
-    NicHistory, NicRange, Percentile, PercentileRange, Point, PointCounts, Query, Resolution,
-    Series, SeriesRange, StoreError, StoredMinutes, Volume,
+    Group, GroupPoint, GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicBefore,
+    NicEvent, NicHistory, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
+    Resolution, Series, SeriesRange, StoreError, StoredMinutes, TagStay, Volume,
 };
 use tokio::sync::watch;
 use wire::WallNs;
 use wire::frame::{Mix, MixCounts, flags};
 use wire::id::NicName;
 use wire::message::{Host, Nic};
+use wire::tag::Tag;
 use wire::{Bytes, Packets};
 
 use crate::server::NOON;
@@ -23,6 +24,8 @@ use crate::server::NOON;
 #[derive(Debug, Default)]
 pub struct Memory {
     failing: AtomicBool,
+    /// The account whose cycles can't be read.
+    failing_account: Mutex<Option<String>>,
     asked: Mutex<Option<SeriesRange>>,
     /// While true, series are not answered.
     held: watch::Sender<bool>,
@@ -48,6 +51,11 @@ impl Memory {
         self.failing.store(true, Ordering::Relaxed);
     }
 
+    /// Makes reading the cycles of one account fail from now on, or of none.
+    pub fn fail_for(&self, account: Option<&str>) {
+        *self.failing_account.lock().unwrap() = account.map(str::to_owned);
+    }
+
     /// Holds series queries, or lets them continue.
     pub fn hold(&self, held: bool) {
         self.held.send_replace(held);
@@ -64,12 +72,12 @@ impl Memory {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::Relaxed) {
-            let (location, error) = ("memory".into(), "switched off".into());
-            return Err(StoreError::Failed { location, error });
-        }
-        Ok(())
+        if self.failing.load(Ordering::Relaxed) { Err(switched_off()) } else { Ok(()) }
     }
+}
+
+fn switched_off() -> StoreError {
+    StoreError::Failed { location: "memory".into(), error: "switched off".into() }
 }
 
 #[async_trait]
@@ -198,13 +206,38 @@ impl Metering for Memory {
         Ok(if clients.contains(&nic.client) { vec![nic] } else { vec![] })
     }
 
-    /// 1000 bytes received in the first 5 minutes of every range.
-    async fn nic_history(&self, range: &NicRange) -> Result<NicHistory, StoreError> {
+    /// web-1 always has it.
+    async fn tag_stays(
+        &self,
+        _tag: &Tag,
+        (from_ns, to_ns): (WallNs, WallNs),
+    ) -> Result<Vec<TagStay>, StoreError> {
+        self.check()?;
+        Ok(vec![TagStay { client: "web-1".into(), from_ns, to_ns }])
+    }
+
+    /// 1000 bytes received in the first 5 minutes of every cycle, which begins at midnight in UTC or Berlin.
+    async fn nic_histories(
+        &self,
+        nics: &[KnownNic],
+        (from_ns, _): (WallNs, WallNs),
+    ) -> Result<Vec<NicHistory>, StoreError> {
         self.check()?;
         let rx = Volume { bytes: Bytes(1000), packets: Packets(10) };
-        let row = MeterRow { start_ns: range.from_ns, rx, ..MeterRow::default() };
+        let row = MeterRow { start_ns: from_ns, rx, ..MeterRow::default() };
         let row = MeterRow { covered_ns: 300_000_000_000, ..row };
-        Ok(NicHistory { rows: vec![row], ..NicHistory::default() })
+        let midnight = matches!(from_ns.get() / 3_600_000_000_000 % 24, 0 | 23);
+        let rows = if midnight { vec![row] } else { vec![] };
+        Ok(vec![NicHistory { rows, ..NicHistory::default() }; nics.len()])
+    }
+
+    async fn nics_before(
+        &self,
+        nics: &[KnownNic],
+        _time_ns: WallNs,
+    ) -> Result<Vec<NicBefore>, StoreError> {
+        self.check()?;
+        Ok(vec![NicBefore::default(); nics.len()])
     }
 
     /// November 2023.
@@ -218,6 +251,9 @@ impl Metering for Memory {
 impl CycleRecords for Memory {
     async fn account_cycles(&self, account: &str) -> Result<Vec<AccountCycle>, StoreError> {
         self.check()?;
+        if self.failing_account.lock().unwrap().as_deref() == Some(account) {
+            return Err(switched_off());
+        }
         let kept = self.kept.lock().unwrap();
         Ok(kept.iter().filter(|it| it.account == account).cloned().collect())
     }
@@ -254,12 +290,12 @@ impl CycleRecords for Memory {
 
 #[async_trait]
 impl KeepCycles for Memory {
-    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<(), StoreError> {
+    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<bool, StoreError> {
         self.check()?;
         let mut kept = self.kept.lock().unwrap();
         kept.retain(|it| (&it.account, &it.cycle) != (&cycle.account, &cycle.cycle));
         kept.push(cycle.clone());
-        Ok(())
+        Ok(true)
     }
 
     async fn add_account_entry(&self, _entry: &AccountEntry) -> Result<(), StoreError> {

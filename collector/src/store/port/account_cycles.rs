@@ -46,11 +46,11 @@ pub trait CycleRecords: Send + Sync + Debug {
 /// Keeps what there is of accounts' cycles.
 #[async_trait]
 pub trait KeepCycles: Send + Sync + Debug {
-    /// Keeps a statement in place of an earlier one, unless that one is frozen or newer.
+    /// Keeps a statement in place of an earlier one. False if that one is frozen or newer, and stays.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store fails.
-    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<(), StoreError>;
+    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<bool, StoreError>;
 
     /// Adds an entry.
     ///

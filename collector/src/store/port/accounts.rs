@@ -4,10 +4,10 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use wire::WallNs;
+use wire::tag::Tag;
 
 use crate::store::port::error::StoreError;
-use crate::store::rows::accounts::{KnownNic, NicHistory};
-use crate::store::rows::series::NicRange;
+use crate::store::rows::accounts::{KnownNic, NicBefore, NicHistory, TagStay};
 
 /// Reads what accounts are metered from. All stores answer equally.
 #[async_trait]
@@ -19,11 +19,37 @@ pub trait Metering: Send + Sync + Debug {
     /// [`StoreError::Failed`] if the store can't be read.
     async fn known_nics(&self, clients: &[String]) -> Result<Vec<KnownNic>, StoreError>;
 
-    /// What is stored of a NIC for a range that begins and ends at multiples of 5 minutes.
+    /// When clients had a tag in a range of time that begins and ends at multiples of 5 minutes, by client
+    /// and time. A client that was forgotten had it until then.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store can't be read.
-    async fn nic_history(&self, range: &NicRange) -> Result<NicHistory, StoreError>;
+    async fn tag_stays(
+        &self,
+        tag: &Tag,
+        range: (WallNs, WallNs),
+    ) -> Result<Vec<TagStay>, StoreError>;
+
+    /// What is stored of NICs for a range that begins and ends at multiples of 5 minutes, in their order;
+    /// nothing of one that is not known.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store can't be read.
+    async fn nic_histories(
+        &self,
+        nics: &[KnownNic],
+        range: (WallNs, WallNs),
+    ) -> Result<Vec<NicHistory>, StoreError>;
+
+    /// What was of NICs before a multiple of 5 minutes, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store can't be read.
+    async fn nics_before(
+        &self,
+        nics: &[KnownNic],
+        time_ns: WallNs,
+    ) -> Result<Vec<NicBefore>, StoreError>;
 
     /// The time from which `bandwidth_5m` is complete, nanoseconds since 1970 (UTC).
     ///

@@ -71,7 +71,7 @@ impl CycleRecords for PostgresStore {
 
 #[async_trait]
 impl KeepCycles for PostgresStore {
-    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<(), StoreError> {
+    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<bool, StoreError> {
         self.lease(async |db| keep_cycle(db, cycle).await).await
     }
 
@@ -134,7 +134,7 @@ fn cycle(row: &Row) -> Result<AccountCycle, Error> {
     })
 }
 
-async fn keep_cycle(db: &Client, it: &AccountCycle) -> Result<(), Failure> {
+async fn keep_cycle(db: &Client, it: &AccountCycle) -> Result<bool, Failure> {
     let insert = "INSERT INTO account_statements (account, cycle, starts_at, ends_at, as_of, frozen_at,
             rule, basis, rx_bytes, tx_bytes, rx_packets, tx_packets, opening_bytes, used_bytes,
             used_max_bytes, quota_bytes, missing_ns, p95_bits_per_second, commit_bits_per_second,
@@ -185,8 +185,7 @@ async fn keep_cycle(db: &Client, it: &AccountCycle) -> Result<(), Failure> {
         (&it.evidence, Type::TEXT),
         (&it.digest, Type::TEXT),
     ];
-    db.execute_typed(insert, &row).await?;
-    Ok(())
+    Ok(db.execute_typed(insert, &row).await? == 1)
 }
 
 async fn entries(db: &Client, account: Option<&str>) -> Result<Vec<KeptEntry>, Failure> {

@@ -35,16 +35,34 @@ pub struct KnownNic {
     pub speed_bits: u64,
 }
 
+/// A time during which a client had a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagStay {
+    /// The client.
+    pub client: String,
+    /// Its start, nanoseconds since 1970 (UTC); a multiple of 5 minutes.
+    pub from_ns: WallNs,
+    /// Its end, not included, nanoseconds since 1970 (UTC); a multiple of 5 minutes.
+    pub to_ns: WallNs,
+}
+
+/// What was of a NIC before a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NicBefore {
+    /// It was measured.
+    pub measured: bool,
+    /// Its link was down.
+    pub down: bool,
+}
+
 /// What is stored of a NIC for a range of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NicHistory {
-    /// It was measured before the range.
-    pub measured_before: bool,
     /// Rows of `bandwidth_5m`, oldest first, from the interval before the range on.
     pub rows: Vec<MeterRow>,
     /// Gaps with exact counts that overlap the range, oldest first.
     pub gaps: Vec<CountedGap>,
-    /// Changes of its link, oldest first: the last one before the range and all in it.
+    /// Changes of its link in the range, oldest first.
     pub links: Vec<LinkTurn>,
 }
 

@@ -72,7 +72,7 @@ impl<T: Reads + Send + Sync + Debug> CycleRecords for T {
 
 #[async_trait]
 impl<T: Writes + Send + Sync + Debug> KeepCycles for T {
-    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<(), StoreError> {
+    async fn keep_account_cycle(&self, cycle: &AccountCycle) -> Result<bool, StoreError> {
         let cycle = cycle.clone();
         self.writer().lease(move |db| keep_cycle(db, &cycle)).await
     }
@@ -131,16 +131,16 @@ fn cycle(row: &Row<'_>) -> rusqlite::Result<AccountCycle> {
     })
 }
 
-fn keep_cycle(db: &Connection, it: &AccountCycle) -> Result<(), Failure> {
+fn keep_cycle(db: &Connection, it: &AccountCycle) -> Result<bool, Failure> {
     let [rx_bytes, tx_bytes, rx_packets, tx_packets] = it.counted.map(bounded);
-    db.prepare_cached(
+    let mut insert = db.prepare_cached(
         "INSERT OR REPLACE INTO account_statements
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
              ?20, ?21, ?22
          WHERE NOT EXISTS (SELECT 1 FROM account_statements WHERE account = ?1 AND cycle = ?2
                            AND (frozen_at IS NOT NULL OR as_of > ?5))",
-    )?
-    .execute(params![
+    )?;
+    let kept = insert.execute(params![
         it.account,
         it.cycle,
         it.starts_ns.to_column(),
@@ -164,7 +164,8 @@ fn keep_cycle(db: &Connection, it: &AccountCycle) -> Result<(), Failure> {
         it.evidence,
         it.digest,
     ])?;
-    Ok(())
+    // One that is replaced counts once.
+    Ok(kept == 1)
 }
 
 fn entries(db: &Connection, account: Option<String>) -> Result<Vec<KeptEntry>, Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use collector::accounts::{
     AccountBook, Accounts, BillError, BilledAccount, CycleState, Statement, bill,
 };
-use collector::store::{AccountEntry, Commit, Database, EntryKind, RetentionLimits};
+use collector::store::{AccountCycle, AccountEntry, Commit, Database, EntryKind, RetentionLimits};
 use wire::WallNs;
 use wire::frame::{Gap, Sample, flags};
 use wire::message::{Inventory, Nic};
@@ -213,6 +213,16 @@ pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl 
     assert_eq!(place.numbers(sql).await, [60_400]);
     let evidence = book.evidence(&transit, frozen.cycle, WallNs(end + DAY)).await.unwrap();
     assert!(evidence.contains(&format!("\ninterval,{START},5000,0,5,0,{},0\n", 5 * MINUTE)));
+
+    // It stays, and who tries again knows that.
+    let kept = store.account_cycles("transit").await.unwrap();
+    let kept: Vec<_> = kept.iter().filter(|it| it.frozen_ns.is_some()).collect();
+    assert_eq!(kept.len(), 1);
+    assert!(!store.keep_account_cycle(kept[0]).await.unwrap());
+    let open = AccountCycle { cycle: "2027-03".into(), frozen_ns: None, ..kept[0].clone() };
+    assert!(store.keep_account_cycle(&open).await.unwrap(), "the first of its cycle");
+    assert!(store.keep_account_cycle(&open).await.unwrap(), "in place of an open one");
+    place.execute("DELETE FROM account_statements WHERE cycle = '2027-03'").await;
 
     // 700 bytes arrive late, and an operator corrects the opening balance behind the command's back.
     let late = rate(START + 2 * DAY, MINUTE, (700, 1), (0, 0));

@@ -1,5 +1,7 @@
 //! The behaviours of every store.
 
+mod account_parts;
+mod account_tags;
 mod accounts;
 mod export;
 mod gaps;
@@ -14,6 +16,8 @@ mod sessions;
 mod tags;
 mod views;
 
+pub use self::account_parts::*;
+pub use self::account_tags::*;
 pub use self::accounts::*;
 pub use self::export::*;
 pub use self::gaps::*;
