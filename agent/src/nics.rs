@@ -10,6 +10,7 @@ use crate::sampler::CaptureConfig;
 use crate::sampler::memory::plan;
 use settings::units::bits_per_second;
 use settings::{Foreign, Size, columns};
+use wire::message::link_speed;
 
 /// Why the NICs can't be shown.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +28,7 @@ pub enum NicsError {
 pub struct Examined {
     /// The NIC.
     pub link: Link,
-    /// In bit/s, 0 where unknown.
+    /// As its driver says, bit/s; 0 where unknown.
     pub speed_bits: u64,
     /// Short names of the enabled ones; `None` where unknown.
     pub offloads: Option<Vec<&'static str>>,
@@ -77,7 +78,7 @@ fn print(nics: &[Examined], out: &mut impl Write) -> io::Result<()> {
             Foreign(&nic.link.kind).to_string(),
             state(&nic.link).to_owned(),
             nic.link.mtu.to_string(),
-            speed(nic.speed_bits),
+            speed(link_speed(&nic.link.kind, nic.speed_bits)),
             ring(nic.ring_bytes),
             captured(nic),
             nic.offloads.as_ref().map_or_else(|| "unknown".to_owned(), |all| all.join(" ")),
@@ -106,7 +107,7 @@ const fn state(link: &Link) -> &'static str {
     }
 }
 
-/// Speed of a link with its unit, or `-`.
+/// Speed of a link with its unit, or `-`. What the drivers of virtual NICs say limits nothing.
 fn speed(bits: u64) -> String {
     const SECOND_NS: u64 = 1_000_000_000;
     if bits == 0 { "-".to_owned() } else { bits_per_second(bits / 8, SECOND_NS) }
@@ -159,6 +160,7 @@ mod tests {
             nic("eth0.7", "vlan", Choice::Capture { stacked: true }),
             Examined { offloads: None, ..nic("eth1", "physical", Choice::Skip(Reason::Down)) },
             Examined { ring_bytes: None, ..nic("eth2", "physical", yes) },
+            Examined { speed_bits: 10_000_000_000, ..nic("veth0", "veth", yes) },
         ];
         let mut out = Vec::new();
         print(&nics, &mut out).unwrap();
@@ -170,6 +172,7 @@ eth0    physical  up     1500  10.0 Gbit/s  16MiB  yes                          
 eth0.7  vlan      up     1500            -  16MiB  yes, stacked: not part of the host's total
 eth1    physical  down   1500            -      -  no: down; captured as soon as it is up                         unknown
 eth2    physical  up     1500            -      -  no: all memory for rings is in use; raise monitor.ring.memory
+veth0   veth      up     1500            -  16MiB  yes
 ";
         assert_eq!(text, expected);
     }

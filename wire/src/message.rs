@@ -7,11 +7,13 @@
 //! stored.
 
 mod enroll;
+mod speed;
 mod tags;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
 pub use self::enroll::{Enroll, EnrollRequest};
+pub use self::speed::link_speed;
 pub use self::tags::{TagText, Tags};
 use crate::frame::MAX;
 use crate::id::{NicName, SessionId};
@@ -184,7 +186,7 @@ pub struct Nic {
     pub mac: [u8; 6],
     /// Largest packet without the MAC header, bytes.
     pub mtu: u32,
-    /// Link speed in bit/s; 0 if unknown.
+    /// Link speed in bit/s as its driver says, see [`link_speed`]; 0 if unknown.
     pub speed_bits: u64,
     /// Its kind: `physical`, `bond`, `vlan`, `bridge`, `veth`, `tunnel`, ...
     pub kind: String,

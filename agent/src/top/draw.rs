@@ -9,6 +9,7 @@ use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, rig
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 use wire::id::NicName;
+use wire::message::link_speed;
 use wire::{Bytes, Packets};
 
 use super::state::{NicState, State};
@@ -104,7 +105,7 @@ fn about(name: &NicName, nic: &NicState) -> String {
     let Some(link) = &nic.link else { return format!(" {name}: gone ") };
     let up = if link.up { "up" } else { "down" };
     let stacked = if link.stacked { ", stacked: its bytes pass another NIC too" } else { "" };
-    let speed = match link.speed_bits {
+    let speed = match link_speed(&link.kind, link.speed_bits) {
         0 => String::new(),
         bits => format!(", {}", bits_per_second(bits / 8, 1_000_000_000)),
     };
@@ -249,6 +250,16 @@ mod tests {
         ] {
             assert!(screen.contains(figure), "{figure} is not in\n{screen}");
         }
+    }
+
+    #[test]
+    fn what_the_driver_of_a_veth_says_is_no_speed() {
+        let mut state = state(0);
+        let mut link = state.selected_nic().unwrap().1.link.clone().unwrap();
+        link.kind = "veth".to_owned();
+        state.set_nics(&Inventory { nics: vec![link] });
+        let screen = screen(&state, 120, 30);
+        assert!(screen.contains("eth0: veth, MTU 1500, up"), "{screen}");
     }
 
     #[test]

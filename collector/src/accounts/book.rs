@@ -60,9 +60,16 @@ impl AccountBook {
         Self(Arc::new(Inner { store, accounts, latest, running, changed }))
     }
 
-    /// Sets the accounts. The statements follow with the next [`Self::renew`].
+    /// Sets the accounts. Statements of those that changed follow with the next [`Self::renew`].
     pub fn set(&self, accounts: Vec<BilledAccount>) {
-        *self.0.accounts.write().unwrap_or_else(PoisonError::into_inner) = accounts.into();
+        let mut current = self.0.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, accounts.into());
+        let named = |accounts: &[BilledAccount], name: &str| {
+            accounts.iter().find(|account| account.name.as_str() == name).cloned()
+        };
+        let same = |it: &&Statement| named(&before, &it.account) == named(&current, &it.account);
+        let mut latest = self.0.latest.write().unwrap_or_else(PoisonError::into_inner);
+        *latest = latest.iter().filter(same).cloned().collect();
         self.0.changed.notify_one();
     }
 
@@ -112,7 +119,12 @@ impl AccountBook {
                 }
             }
         }
-        *self.0.latest.write().unwrap_or_else(PoisonError::into_inner) = latest.into();
+        let current = self.0.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        // Others were set meanwhile: the next round is theirs.
+        if Arc::ptr_eq(&accounts, &current) {
+            *self.0.latest.write().unwrap_or_else(PoisonError::into_inner) = latest.into();
+        }
+        drop(current);
         failed.map_or(Ok(()), Err)
     }
 

@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 use wire::WallNs;
 use wire::id::{ClientId, NicName};
+use wire::message::link_speed;
 use wire::tag::Tag;
 
 use super::cycle::CycleBounds;
-use crate::live::link_speed;
 use crate::store::{KnownNic, TagStay};
 use crate::time::Time;
 

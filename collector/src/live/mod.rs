@@ -40,11 +40,11 @@ pub use self::status::ClientStatus;
 pub use self::table::GONE_NS;
 use self::table::{Changes, ClientTable};
 pub use self::tap::{SampleTap, TappedSample};
+pub(crate) use self::view::names;
 pub use self::view::{
     ClientView, CountsView, HostView, HourView, LostView, NicView, PeakView, PointView, RateView,
     SampleView, SecondHostView, SumView, SummaryView, UtilisationView,
 };
-pub(crate) use self::view::{link_speed, names};
 use self::watch::Watchers;
 pub use self::watch::{ClientUpdate, NicPoint, PageEvent, SamplesUpdate};
 use crate::store::{ClientRange, Registered, SecondHostRecord, StoredMinutes, TaggedClient};

@@ -2,13 +2,13 @@
 
 use wire::frame::{Frame, Sample, flags};
 use wire::id::{NicName, SessionId};
-use wire::message::Nic;
+use wire::message::{Nic, link_speed};
 use wire::{Seq, WallNs};
 
 use super::counter::{Counter, Losses};
 use super::load::{Load, share};
 use super::saved::{SavedFacts, SavedNic, SavedSample};
-use super::view::{NicView, SampleView, link_speed};
+use super::view::{NicView, SampleView};
 
 /// A session silent for this long gives way to any other, nanoseconds.
 const SILENT_NS: u64 = 5 * SECOND_NS;

@@ -169,6 +169,7 @@ async fn serve(
         live: live.clone(),
         query: store.clone(),
         book: book.clone(),
+        dates: dates.clone(),
         writer: Arc::new(move || health.state()),
         notice: Arc::new(move || clock.borrow().clone()),
         metrics: metrics.clone(),
@@ -179,7 +180,6 @@ async fn serve(
         signed_out: signed_out.clone(),
         limits: config.http.limits.limits(),
     };
-    let sign_outs = sign_outs::follow(store.clone(), signed_out, access.clone());
     let mut reload = Reload {
         running: Running::new(config, LIVE),
         http: dashboard,
@@ -196,7 +196,7 @@ async fn serve(
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live.clone(), identity.clone())),
         tokio::spawn(minutes::follow(store.clone(), live.clone())),
-        tokio::spawn(sign_outs),
+        tokio::spawn(sign_outs::follow(store.clone(), signed_out, reload.access.clone())),
         tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),
         tokio::spawn(revocations::follow(store, identity.clone())),

@@ -10,14 +10,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use settings::InFull;
 use utoipa::{IntoParams, ToSchema};
+use wire::WallNs;
 
 use super::access::Asker;
-use super::app::App;
+use super::app::{App, RETRY};
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::Params;
-use crate::accounts::{AccountName, BillError, BookError, CycleName, Statement, csv};
-use crate::time::now_ns;
+use crate::accounts::{AccountBook, AccountName, BillError, BookError, CycleName, Statement, csv};
+use crate::store::FIVE_MINUTES_NS;
+use crate::time::boot;
 
 /// Which statements are asked for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,7 +56,7 @@ pub(super) struct AccountsView {
 #[utoipa::path(
     get, path = "/api/v1/accounts", tag = "accounts", params(AccountsParams),
     responses(
-        (status = 200, description = "Statements; those of all accounts are renewed every minute",
+        (status = 200, description = "Statements; those of running cycles are renewed every minute",
             content((AccountsView = "application/json"), (String = "text/csv"))),
         ApiError
     )
@@ -70,8 +72,12 @@ pub(super) async fn accounts(
         (Some(account), cycle) => {
             let account: AccountName = parsed(&account)?;
             let cycle: Option<CycleName> = cycle.as_deref().map(parsed).transpose()?;
-            let statement = app.state.book.statement(&account, cycle, now_ns());
-            vec![answered(&app, &asker, statement).await?]
+            let now_ns = store_now(&app)?;
+            let book = &app.state.book;
+            vec![match of_last_round(book, &account, cycle, now_ns) {
+                Some(statement) => statement,
+                None => answered(&app, &asker, book.statement(&account, cycle, now_ns)).await?,
+            }]
         }
     };
     Ok(written(statements, params.format))
@@ -137,12 +143,40 @@ pub(super) async fn evidence(
     Params(params): Params<EvidenceParams>,
 ) -> Result<Response, ApiError> {
     let (account, cycle) = (parsed(&params.account)?, parsed(&params.cycle)?);
-    let evidence = app.state.book.evidence(&account, cycle, now_ns());
+    let evidence = app.state.book.evidence(&account, cycle, store_now(&app)?);
     let evidence = answered(&app, &asker, evidence).await?;
     Ok(([(CONTENT_TYPE, CSV)], evidence).into_response())
 }
 
 const CSV: &str = "text/csv; charset=utf-8";
+
+/// The time by the store's clock: a wall clock that was stepped begins no cycle.
+fn store_now(app: &App) -> Result<WallNs, ApiError> {
+    app.state.dates.store_ns(boot()).ok_or_else(|| {
+        let message = "the store's clock is not known yet; try again in a second";
+        ApiError::unavailable("store_unavailable", message).after(RETRY)
+    })
+}
+
+/// The last round's statement of an account, if metering it now would tell the same but for the samples
+/// since: of the running cycle, by the config in force, and younger than an interval of the sums.
+fn of_last_round(
+    book: &AccountBook,
+    name: &AccountName,
+    cycle: Option<CycleName>,
+    now_ns: WallNs,
+) -> Option<Statement> {
+    let accounts = book.accounts();
+    let account = accounts.iter().find(|account| account.name == *name)?;
+    let running = account.schedule.cycle_at(now_ns).name;
+    if cycle.is_some_and(|cycle| cycle != running) {
+        return None;
+    }
+    let latest = book.latest();
+    let told = latest.iter().find(|it| it.account == name.as_str() && it.cycle == running)?;
+    let fresh = told.as_of.0.saturating_add(FIVE_MINUTES_NS) > now_ns;
+    fresh.then(|| told.clone())
+}
 
 fn written(statements: Vec<Statement>, format: Option<StatementFormat>) -> Response {
     match format {

@@ -20,11 +20,12 @@ use super::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::accounts::AccountBook;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::store::dates::Dates;
 use crate::store::{Query, StoreError};
 use crate::writer::StoreState;
 
 /// `Retry-After` of refused requests.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Everything the web server needs.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct WebState {
     pub query: Arc<dyn Query>,
     /// The accounts and their statements.
     pub book: AccountBook,
+    /// The store's clock.
+    pub dates: Dates,
     /// Returns why the writer can't commit, if so.
     pub writer: Arc<dyn Fn() -> StoreState + Send + Sync>,
     /// Returns a notice for people about a working collector, if there is one.

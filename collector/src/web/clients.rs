@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wire::id::ClientId;
-use wire::message::Nic;
+use wire::message::{Nic, link_speed};
 use wire::tag::TagSet;
 
 use super::access::Asker;
@@ -15,7 +15,7 @@ use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, tags, within};
-use crate::live::{HostView, SecondHostView, link_speed};
+use crate::live::{HostView, SecondHostView};
 use crate::store::Client;
 use crate::time::Time;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
+use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Batch, Commit, Epoch, SessionBatch, Store};
-use collector::time::now_ns;
+use collector::time::{boot, now_ns};
 use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -120,10 +121,13 @@ impl Site {
         let live = Live::new();
         let writer = Arc::new(Mutex::new(None));
         let told = writer.clone();
+        let dates = Dates::awaited();
+        dates.set(now_ns(), boot(), Duration::ZERO);
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
             book: AccountBook::new(store.clone(), vec![]),
+            dates,
             writer: Arc::new(move || told.lock().unwrap().clone()),
             notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,

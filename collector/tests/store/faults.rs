@@ -8,6 +8,7 @@ use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::run::Health;
+use collector::store::dates::Dates;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
 use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
@@ -72,6 +73,7 @@ impl Working {
             live: Live::new(),
             query: self.store.clone(),
             book: AccountBook::new(self.store.clone(), vec![]),
+            dates: Dates::default(),
             writer: Arc::new(move || health.state()),
             notice: Arc::new(|| None),
             metrics: Metrics::with_recorder().unwrap().1,

@@ -1,11 +1,18 @@
 //! `/api/v1/accounts`, and the accounts' series.
 
+use std::time::Duration;
+
 use collector::accounts::{Accounts, Statement};
 use collector::store::StoreError;
+use collector::store::dates::Dates;
+use collector::time::boot;
 use serde_json::{Value, json};
 use wire::WallNs;
 
-use crate::server::{NOON, Server, server};
+use crate::server::{NOON, Server, server, server_by};
+
+const MINUTE: u64 = 60_000_000_000;
+const DAY: u64 = 1440 * MINUTE;
 
 /// A server with an account of web-1/eth0: 1000 bytes received in each cycle, of 4000.
 async fn with_account() -> Server {
@@ -65,6 +72,57 @@ async fn a_statement_is_asked_for_by_account_and_cycle_and_comes_as_csv_too() {
     }
     server.memory.fail();
     assert_eq!(server.error(of, 503).await.0, "store_unavailable");
+}
+
+#[tokio::test]
+async fn cycles_run_by_the_stores_clock_and_without_it_nothing_is_told() {
+    let server = with_account().await;
+    let running = "/api/v1/accounts?account=transit";
+    let cycle = async || server.get(running).await.json()["accounts"][0]["cycle"].clone();
+    // This host's clock is years ahead.
+    server.dates.set(WallNs(NOON), boot(), Duration::ZERO);
+    assert_eq!(cycle().await, "2024-01");
+    server.dates.set(WallNs(NOON + 40 * DAY), boot(), Duration::ZERO);
+    assert_eq!(cycle().await, "2024-02");
+    let january = "/api/v1/accounts/evidence?account=transit&cycle=2024-01";
+    let lines = server.get(january).await.body.lines().count();
+    server.dates.set(WallNs(NOON), boot(), Duration::ZERO);
+    let before = server.get(january).await.body.lines().count();
+    // 13 hours of 12 intervals less the one that may still change, and all 31 days; and a heading.
+    assert_eq!((before, lines), (156, 8929));
+    let unaware = server_by(Dates::awaited()).await;
+    unaware.book.set(server.book.accounts().to_vec());
+    assert_eq!(unaware.error(running, 503).await.0, "store_unavailable");
+}
+
+#[tokio::test]
+async fn a_running_cycle_is_told_from_the_last_round_while_that_is_true() {
+    let server = with_account().await;
+    let at = |time_ns: u64| server.dates.set(WallNs(time_ns), boot(), Duration::ZERO);
+    at(NOON + MINUTE);
+    server.book.renew(WallNs(NOON)).await.unwrap();
+    // From now on whatever needs the store fails.
+    server.memory.fail();
+    let running = "/api/v1/accounts?account=transit";
+    for path in [running, "/api/v1/accounts?account=transit&cycle=2024-01"] {
+        let it = server.get(path).await.json()["accounts"][0].clone();
+        assert_eq!((&it["cycle"], &it["used_bytes"]), (&json!("2024-01"), &json!(1000)), "{path}");
+        assert_eq!(it["as_of"], "2024-01-01T12:00:00Z");
+    }
+    server.error("/api/v1/accounts?account=transit&cycle=2023-12", 503).await;
+    at(NOON + 6 * MINUTE);
+    server.error(running, 503).await;
+    at(NOON + 40 * DAY);
+    server.error(running, 503).await;
+    at(NOON + MINUTE);
+    assert_eq!(server.get(running).await.status, 200);
+    // Other members: what was metered is no longer asked for.
+    let others = r#"{"transit": {"members": ["web-1/eth1"], "rule": "rx", "quota": "4kB",
+        "commit": "1kbit/s", "cycle": {"zone": "Europe/Berlin"}}}"#;
+    let others: Accounts = serde_json::from_str(others).unwrap();
+    server.book.set(others.all().unwrap());
+    server.error(running, 503).await;
+    assert_eq!(server.get("/api/v1/accounts").await.json(), json!({ "accounts": [] }));
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! The web server of one test.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
-use collector::time::now_ns;
+use collector::store::dates::Dates;
+use collector::time::{boot, now_ns};
 use collector::web::{Access, HttpTls, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -27,6 +29,8 @@ pub struct Server {
     pub live: Live,
     pub memory: Arc<Memory>,
     pub book: AccountBook,
+    /// The store's clock.
+    pub dates: Dates,
     pub notice: watch::Sender<Option<String>>,
     pub stop: watch::Sender<bool>,
     pub task: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -34,6 +38,11 @@ pub struct Server {
 
 pub async fn server() -> Server {
     server_with(None, Access::default()).await
+}
+
+/// A server with this clock of the store.
+pub async fn server_by(dates: Dates) -> Server {
+    complete(None, Access::default(), WebLimits::default(), None, dates).await
 }
 
 /// A server with this state of the writer and this access.
@@ -57,6 +66,18 @@ pub async fn encrypted(
     limits: WebLimits,
     tls: Option<HttpTls>,
 ) -> Server {
+    let dates = Dates::awaited();
+    dates.set(now_ns(), boot(), Duration::ZERO);
+    complete(writer, access, limits, tls, dates).await
+}
+
+async fn complete(
+    writer: Option<&'static str>,
+    access: Access,
+    limits: WebLimits,
+    tls: Option<HttpTls>,
+    dates: Dates,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (live, memory) = (Live::new(), Arc::new(Memory::default()));
@@ -66,6 +87,7 @@ pub async fn encrypted(
         live: live.clone(),
         query: memory.clone(),
         book: book.clone(),
+        dates: dates.clone(),
         writer: Arc::new(move || writer.map(str::to_owned)),
         notice: Arc::new(move || noticed.borrow().clone()),
         metrics: Metrics::with_recorder().unwrap().1,
@@ -78,7 +100,7 @@ pub async fn encrypted(
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, state, stopped));
-    Server { address, live, memory, book, notice, stop, task }
+    Server { address, live, memory, book, dates, notice, stop, task }
 }
 
 impl Server {

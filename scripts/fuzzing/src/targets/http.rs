@@ -9,7 +9,9 @@ use std::time::Duration;
 use collector::accounts::AccountBook;
 use collector::live::Live;
 use collector::metrics::Metrics;
+use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
+use collector::time::boot;
 use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
 use tokio::sync::watch;
 use wire::WallNs;
@@ -60,10 +62,13 @@ fn start() -> SocketAddr {
             let live = Live::new();
             let client = ClientId::new("web-1").unwrap();
             live.on_connected(&client, "Käse", &Host::default(), WallNs(1_800_000_000_000_000_000));
+            let dates = Dates::awaited();
+            dates.set(WallNs(1_800_000_000_000_000_000), boot(), Duration::ZERO);
             let state = WebState {
                 live,
                 query: store.clone(),
                 book: AccountBook::new(store, vec![]),
+                dates,
                 writer: Arc::new(|| None),
                 notice: Arc::new(|| None),
                 metrics: Metrics::with_recorder().unwrap().1,
