@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem, Size};
 use wire::WallNs;
 use wire::id::ClientId;
-use wire::tag::TagError;
+use wire::tag::{Tag, TagError, TagKey};
 
 use crate::accounts::{AccountName, CycleName};
 use crate::config::{Http, read_token};
@@ -14,7 +14,7 @@ use crate::export::{ExportFormat, ExportRequest};
 use crate::identity::{ClientGlob, USES_MAX};
 use crate::store::TagChange;
 use crate::time::Time;
-use crate::top::Source;
+use crate::top::{Chosen, Source};
 use crate::web::own_client;
 
 /// Names the keys that can change while it runs: [`crate::config::LIVE`].
@@ -100,7 +100,8 @@ pub struct CheckConfigArgs {
     after_help = "Keys: q quits, up, down, page up, page down, home and end select a row, enter \
                   shows or hides a client's NICs, s sorts by the next column, r reverses the \
                   order, / searches by client or alias, escape ends the search, space pauses.\n\
-                  Example: collector top --url https://monitor.example.org --token-file token"
+                  Examples: collector top --url https://monitor.example.org --token-file token\n          \
+                  collector top --tag role=cache --group-by site"
 )]
 pub struct TopArgs {
     /// The collector's HTTP address; default: the one in this host's config
@@ -109,6 +110,12 @@ pub struct TopArgs {
     /// File whose first line is the token to send; default, without --url: http.token_file
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Only clients with this tag; with all of them, if repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    pub tags: Vec<Tag>,
+    /// Show the sums of the clients with each value of this tag
+    #[arg(long, value_name = "KEY", value_parser = tag_key)]
+    pub group_by: Option<TagKey>,
 }
 
 /// Arguments of `collector token`.
@@ -297,6 +304,12 @@ pub enum BillFormat {
 }
 
 impl TopArgs {
+    /// Which clients to show, and how.
+    #[must_use]
+    pub fn chosen(&self) -> Chosen {
+        Chosen { having: self.tags.clone(), by: self.group_by.clone() }
+    }
+
     /// The collector to connect to. The token in this host's config is only for its own collector.
     ///
     /// # Errors
@@ -384,6 +397,14 @@ fn reason(text: &str) -> Result<String, String> {
 
 fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.in_full().to_string())
+}
+
+fn tag(text: &str) -> Result<Tag, String> {
+    text.parse().map_err(|error: TagError| error.in_full().to_string())
+}
+
+fn tag_key(text: &str) -> Result<TagKey, String> {
+    text.parse().map_err(|error: TagError| error.in_full().to_string())
 }
 
 fn tag_change(text: &str) -> Result<TagChange, String> {

@@ -32,7 +32,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::Top(args) => {
             let source = args.source(&config.http).map_err(|problem| loaded.refuse(problem))?;
-            top::top(source, &settings::interrupted()?)?;
+            top::top(source, args.chosen(), &settings::interrupted()?)?;
         }
         Command::Token(args) => {
             if let Some(named) = &args.cancel {

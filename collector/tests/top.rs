@@ -19,6 +19,8 @@ use testbed::{Pair, Terminal, in_namespace, pictures, wait_for};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use wire::id::ClientId;
+use wire::tag::TagSet;
 
 use crate::site::{Site, company};
 
@@ -127,6 +129,10 @@ async fn by_tls_only_a_collector_that_a_known_authority_vouches_for_is_believed(
 async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
     let site = Site::start(Access::default().with_token("0123456789abcdef")).await;
     let _traffic = company(&site);
+    for (client, tags) in [("db-1", "role=db site=ams"), ("db-2", "role=db site=fra")] {
+        let tags = tags.split(' ').map(|it| it.parse().unwrap());
+        site.live.on_agent_tags(&ClientId::new(client).unwrap(), &TagSet::new(tags).unwrap());
+    }
     let looked = tokio::task::spawn_blocking(move || {
         let url = format!("http://{}", site.address);
         let refused = Terminal::start(&top(&["--url", &url]), 120, 30);
@@ -160,6 +166,15 @@ async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
         });
         terminal.press(&["C-c"]);
         terminal.wait_for("ended with 0");
+        let groups = ["--tag", "role=db", "--group-by", "site"];
+        let args = [&["--url", &url, "--token-file", &token], &groups[..]].concat();
+        let terminal = Terminal::start(&top(&args), 120, 30);
+        terminal.wait_for("2 of 2 clients connected");
+        terminal.wait_until("two groups", |screen| {
+            ["ams (1 of 1 up)", "fra (1 of 1 up)", "only clients with role=db"]
+                .iter()
+                .all(|text| screen.contains(text))
+        });
     });
     looked.await.unwrap();
 }

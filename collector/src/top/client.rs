@@ -163,6 +163,13 @@ impl TopClient {
         }
     }
 
+    /// Updates it as the sum of several clients, which come and go, with what these have lost since the view
+    /// was opened.
+    pub(super) fn update_sum(&mut self, summary: SummaryView, lost: Packets) {
+        self.drops_before = summary.drops_total.saturating_sub(lost);
+        self.update(summary);
+    }
+
     fn remember(&mut self) {
         if self.summary.observed.is_some() {
             let Traffic { rx, tx } = self.traffic();

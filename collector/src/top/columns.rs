@@ -83,10 +83,10 @@ impl Column {
         }
     }
 
-    /// Its heading, with a mark if clients are sorted by it.
-    pub(super) fn heading<'a>(self, sort: Sort) -> Line<'a> {
+    /// Its heading, with a mark if rows are sorted by it. `rows`: what they are.
+    pub(super) fn heading<'a>(self, rows: &str, sort: Sort) -> Line<'a> {
         let (text, key) = match self {
-            Self::Client => ("client", Some(SortKey::Client)),
+            Self::Client => (rows, Some(SortKey::Client)),
             Self::Rx => ("rx bit/s", Some(SortKey::Rx)),
             Self::Tx => ("tx bit/s", Some(SortKey::Tx)),
             Self::RxTrend | Self::TxTrend => ("", None),
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_column_that_is_sorted_by_is_marked_with_its_direction() {
-        let heading = |column: Column, sort| column.heading(sort).to_string();
+        let heading = |column: Column, sort| column.heading("client", sort).to_string();
         let sort = Sort::default();
         assert_eq!(heading(Column::Rx, sort), "rx bit/s ▾");
         assert_eq!(heading(Column::Rx, sort.reversed()), "rx bit/s ▴");

@@ -20,6 +20,9 @@ use crate::time::Time;
 
 const KEYS: &str = "q quit   ↑↓ select   enter NICs   s sort   r reverse   / search   space pause";
 
+/// A group has no NICs to show.
+const KEYS_OF_GROUPS: &str = "q quit   ↑↓ select   s sort   r reverse   / search   space pause";
+
 const NOTE: &str = "Bytes on the wire from the MAC header, without FCS and preamble";
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -38,7 +41,8 @@ pub(super) fn draw(state: &State, collector: &str, frame: &mut Frame<'_>) {
     if let Some(detail_of) = rows.get(state.place()).and_then(|row| detail_of(state, row)) {
         detail_of.draw(frame, detail);
     }
-    draw_keys(KEYS, frame, keys);
+    let of_groups = state.chosen().by.is_some();
+    draw_keys(if of_groups { KEYS_OF_GROUPS } else { KEYS }, frame, keys);
 }
 
 fn title(state: &State) -> String {
@@ -57,7 +61,10 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
     match (state.search(), state.link()) {
         ((search, true), _) => format!("search: {search}_").bold().into(),
         (_, CollectorLink::Lost(why)) => format!("Trying {collector} again: {why}").red().into(),
-        (("", _), _) => NOTE.dim().into(),
+        (("", _), _) => match state.chosen().tags() {
+            Some(tags) => format!("only clients with {tags}").into(),
+            None => NOTE.dim().into(),
+        },
         ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
     }
 }
@@ -68,6 +75,10 @@ fn nothing(state: &State) -> String {
         CollectorLink::Connecting => String::new(),
         CollectorLink::Lost(why) => format!(
             "{why}\n\n`collector top --url http://HOST:8083` looks at the collector of another host."
+        ),
+        CollectorLink::Live if state.chosen().tags().is_some() => format!(
+            "No client has {}. `collector clients` lists them; `collector tag CLIENT key=value` tags one.",
+            state.chosen().tags().unwrap_or_default()
         ),
         CollectorLink::Live => {
             "No client to show. To add one: `collector token` on the collector's host, then \
@@ -80,7 +91,8 @@ fn nothing(state: &State) -> String {
 
 fn draw_table(state: &State, rows: &[state::Row<'_>], frame: &mut Frame<'_>, area: Rect) {
     let columns = columns(area.width);
-    let heading = columns.iter().map(|column| column.heading(state.sort()));
+    let by = state.chosen().by.as_ref().map_or("client", |key| key.as_str());
+    let heading = columns.iter().map(|column| column.heading(by, state.sort()));
     // Build only the visible rows, with the selected one in the middle if possible.
     let height = usize::from(area.height.saturating_sub(1));
     let first = state.place().saturating_sub(height / 2).min(rows.len().saturating_sub(height));

@@ -3,6 +3,7 @@
 mod client;
 mod columns;
 mod draw;
+mod groups;
 mod order;
 mod state;
 mod stream;
@@ -21,6 +22,7 @@ use settings::terminal::{Screen, ScreenError, events};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
+pub use self::groups::Chosen;
 use self::state::{State, StreamItem, Subscription};
 pub use self::stream::{Source, SourceError};
 use crate::time::now_ns;
@@ -47,12 +49,16 @@ pub enum TopError {
 
 type News = (Subscription, StreamItem);
 
-/// Shows a collector's clients until `q`, or until `interrupted` closes.
+/// Shows a collector's chosen clients until `q`, or until `interrupted` closes.
 ///
 /// # Errors
 /// [`TopError`] if there is no terminal. An unreachable collector is no error; the screen shows it, and
 /// `top` retries.
-pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), TopError> {
+pub fn top(
+    source: Source,
+    chosen: Chosen,
+    interrupted: &Receiver<Infallible>,
+) -> Result<(), TopError> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().map_err(TopError::System)?;
     let mut screen = Screen::open("GET /api/v1/live tells programs the same")?;
@@ -61,7 +67,7 @@ pub fn top(source: Source, interrupted: &Receiver<Infallible>) -> Result<(), Top
     let mut followers =
         Followers { source: Arc::new(source), sender, runtime: &runtime, tasks: BTreeMap::new() };
     let ticks = tick(TICK);
-    let mut state = State::new();
+    let mut state = State::new(chosen);
     loop {
         followers.follow(&state);
         screen.draw(|frame| draw::draw(&state, followers.source.url(), frame))?;

@@ -8,6 +8,7 @@ use wire::WallNs;
 use wire::id::ClientId;
 
 use super::client::{Opened, TopClient, Traffic};
+use super::groups::{Chosen, Groups};
 use super::order::Sort;
 use crate::live::{ClientUpdate, SamplesUpdate, SummaryView, Update};
 
@@ -71,9 +72,12 @@ pub(super) struct State {
     now_ns: WallNs,
     /// How far the collector's clock is ahead of this host's.
     ahead_ns: i64,
+    chosen: Chosen,
     clients: HashMap<String, TopClient>,
+    /// In place of the clients, if they are shown by a tag.
+    groups: Groups,
     opened: BTreeMap<ClientId, Opened>,
-    /// The visible clients.
+    /// The visible clients or groups.
     order: Vec<String>,
     arranged_ns: WallNs,
     sort: Sort,
@@ -87,12 +91,14 @@ pub(super) struct State {
 
 impl State {
     /// Nothing yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(chosen: Chosen) -> Self {
         Self {
             link: CollectorLink::Connecting,
             now_ns: WallNs(0),
             ahead_ns: 0,
+            chosen,
             clients: HashMap::new(),
+            groups: Groups::default(),
             opened: BTreeMap::new(),
             order: Vec::new(),
             arranged_ns: WallNs(0),
@@ -168,6 +174,7 @@ impl State {
             return;
         }
         self.now_ns = now_ns.saturating_add_signed(self.ahead_ns);
+        self.regroup();
         if self.now_ns.abs_diff(self.arranged_ns) > ARRANGED_NS {
             self.arrange();
         }
@@ -234,6 +241,9 @@ impl State {
     /// Shows or hides the NICs of the selected client.
     fn open_or_close(&mut self) {
         let Some(client) = self.selected.as_ref().map(|(client, _)| client.clone()) else { return };
+        if self.chosen.by.is_some() {
+            return;
+        }
         // An invalid id can't be requested.
         let Ok(id) = ClientId::new(&client) else { return };
         if self.opened.remove(&id).is_some() {
@@ -244,16 +254,28 @@ impl State {
         }
     }
 
-    /// Sorts the clients, and removes those that don't match the search.
+    /// Sums the groups anew, if there are any.
+    fn regroup(&mut self) {
+        if let Some(by) = &self.chosen.by {
+            let chosen = self.clients.values().filter(|client| self.chosen.has(client));
+            self.groups.update(by, chosen, self.now_ns);
+        }
+    }
+
+    /// Sorts the rows, and removes those that don't match the search.
     fn arrange(&mut self) {
         self.arranged_ns = self.now_ns;
+        self.regroup();
         let wanted = self.search.trim().to_lowercase();
         let found = |summary: &SummaryView| {
             let name = format!("{} {}", summary.client, summary.alias);
             name.to_lowercase().contains(&wanted)
         };
-        let mut shown: Vec<&TopClient> =
-            self.clients.values().filter(|client| found(client.summary())).collect();
+        let mut shown: Vec<&TopClient> = match self.chosen.by {
+            Some(_) => self.groups.iter().collect(),
+            None => self.clients.values().filter(|client| self.chosen.has(client)).collect(),
+        };
+        shown.retain(|row| found(row.summary()));
         shown.sort_by(|a, b| self.sort.compare(a, b, self.now_ns));
         self.order = shown.iter().map(|client| client.summary().client.clone()).collect();
         self.settle();
@@ -289,9 +311,9 @@ impl State {
         self.place
     }
 
-    /// A client.
+    /// A client, or a group in its place.
     pub(super) fn client(&self, id: &str) -> Option<&TopClient> {
-        self.clients.get(id)
+        if self.chosen.by.is_some() { self.groups.get(id) } else { self.clients.get(id) }
     }
 
     /// A client with visible NICs.
@@ -302,12 +324,18 @@ impl State {
         self.opened.get(&ClientId::new(id).ok()?)
     }
 
-    /// Number of clients, number of connected ones, and the sum of their traffic.
+    /// Number of chosen clients, number of connected ones, and the sum of their traffic.
     pub(super) fn sum(&self) -> (usize, usize, Traffic) {
-        let up = self.clients.values().filter(|client| client.summary().up);
-        let live = self.clients.values().filter(|client| client.is_live(self.now_ns));
+        let chosen = || self.clients.values().filter(|client| self.chosen.has(client));
+        let up = chosen().filter(|client| client.summary().up);
+        let live = chosen().filter(|client| client.is_live(self.now_ns));
         let traffic = live.fold(Traffic::default(), |sum, client| sum.with(&client.traffic()));
-        (self.clients.len(), up.count(), traffic)
+        (chosen().count(), up.count(), traffic)
+    }
+
+    /// Which clients are shown, and how.
+    pub(super) const fn chosen(&self) -> &Chosen {
+        &self.chosen
     }
 
     pub(super) const fn link(&self) -> &CollectorLink {

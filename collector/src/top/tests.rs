@@ -7,9 +7,11 @@ use settings::terminal::Event;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Host, Inventory, Nic};
+use wire::tag::TagSet;
 use wire::{Bytes, Packets, Seq, WallNs};
 
 use super::draw::draw;
+use super::groups::Chosen;
 use super::state::{CollectorLink, State, StreamItem, Subscription};
 use crate::live::{Live, SamplesUpdate, Update};
 use crate::store::Registered;
@@ -89,7 +91,7 @@ fn three() -> (Table, State) {
     table.connect("c-1", "Gamma");
     table.carry("a-1", 1_000_000, 3, NOW);
     table.carry("b-1", 62_500_000, 0, NOW);
-    let mut state = State::new();
+    let mut state = State::new(Chosen::default());
     table.tell(&mut state, NOW);
     (table, state)
 }
@@ -310,7 +312,7 @@ fn a_collector_that_is_lost_is_told_with_its_address_and_what_was_known_stays() 
     assert!(shown.contains("LOST") && shown.contains("a-1 Alpha"), "{shown}");
     table.tell(&mut state, NOW);
     assert_eq!(*state.link(), CollectorLink::Live);
-    let mut fresh = State::new();
+    let mut fresh = State::new(Chosen::default());
     fresh.told(&Subscription::All, lost("can't connect: refused"), WallNs(NOW));
     assert!(screen(&fresh, 80, 24).contains("--url http://HOST:8083"));
 }
@@ -353,7 +355,7 @@ fn clients_come_and_go_and_rows_keep_their_place_for_two_seconds() {
 fn any_size_of_terminal_is_drawn_and_the_selected_row_is_in_sight() {
     let table = Table::new();
     (0..500).for_each(|n| table.connect(&format!("host-{n:03}"), ""));
-    let mut state = State::new();
+    let mut state = State::new(Chosen::default());
     table.tell(&mut state, NOW);
     press(&mut state, "G");
     for (width, height) in [(1, 1), (20, 5), (80, 24), (300, 100)] {
@@ -361,4 +363,65 @@ fn any_size_of_terminal_is_drawn_and_the_selected_row_is_in_sight() {
         assert_eq!(drawn.lines().count(), usize::from(height));
     }
     assert!(screen(&state, 80, 24).contains("host-499"));
+}
+
+/// The three, of which two have a site.
+fn tagged(having: &[&str], by: Option<&str>) -> (Table, State) {
+    let (table, _) = three();
+    for (client, tags) in
+        [("a-1", "site=ams role=db"), ("b-1", "site=ams role=web"), ("c-1", "role=web")]
+    {
+        let tags = tags.split(' ').map(|it| it.parse().unwrap());
+        table.live.on_agent_tags(&id(client), &TagSet::new(tags).unwrap());
+    }
+    let having = having.iter().map(|it| it.parse().unwrap()).collect();
+    let by = by.map(|key| key.parse().unwrap());
+    let mut state = State::new(Chosen { having, by });
+    table.tell(&mut state, NOW);
+    (table, state)
+}
+
+#[test]
+fn only_clients_with_all_chosen_tags_are_shown_and_counted() {
+    let (_, state) = tagged(&["site=ams", "role=web"], None);
+    assert_eq!(rows(&state), ["b-1"]);
+    let shown = screen(&state, 120, 30);
+    for text in ["1 of 1 clients connected, rx 1.00 Gbit/s", "only clients with site=ams role=web"]
+    {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    let (_, nobody) = tagged(&["site=lon"], None);
+    assert!(screen(&nobody, 120, 30).contains("No client has site=lon."));
+}
+
+#[test]
+fn groups_have_the_sums_of_their_clients_and_follow_their_tags() {
+    let (mut table, mut state) = tagged(&[], Some("site"));
+    assert_eq!(rows(&state), ["ams", "no site"]);
+    let shown = screen(&state, 150, 44);
+    // 1 Gbit/s and 16 Mbit/s.
+    for text in
+        ["3 of 3 clients connected", "site", "ams (2 of 2 up)", "1.02 Gbit/s", "no site (1 of 1 up"]
+    {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    assert!(!shown.contains("enter NICs"), "{shown}");
+    press(&mut state, "\n");
+    assert_eq!(rows(&state), ["ams", "no site"], "a group has no NICs");
+    assert_eq!(state.followed().count(), 1);
+    // A client that joins brings no losses of its past; a new loss counts.
+    assert_eq!(state.client("ams").unwrap().lost(), Packets(0));
+    let site = TagSet::new(["site=fra".parse().unwrap()]).unwrap();
+    table.live.on_agent_tags(&id("a-1"), &site);
+    table.carry("a-1", 1_000_000, 4, NOW + SECOND / 2);
+    table.tell(&mut state, NOW + SECOND / 2);
+    assert_eq!(rows(&state), ["ams", "fra", "no site"]);
+    let lost = |group: &str| state.client(group).unwrap().lost();
+    assert_eq!((lost("ams"), lost("fra")), (Packets(0), Packets(4)));
+    let hour = state.client("fra").unwrap().hour();
+    assert_eq!(hour.lost.map(|lost| lost.packets), Some(Packets(7)));
+    table.live.on_disconnected(&id("b-1"), WallNs(NOW + SECOND));
+    table.tell(&mut state, NOW + SECOND);
+    let shown = screen(&state, 150, 44);
+    assert!(shown.contains("ams (0 of 1 up)") && shown.contains("down"), "{shown}");
 }
