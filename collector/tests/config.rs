@@ -47,6 +47,14 @@ fn a_bad_config_is_refused_in_one_line_with_place_key_and_way_out() {
         ("http: {proxies: [proxy]}", ":1: http.proxies: \"proxy\" is no address; write for"),
         ("http: {proxy_header: a b}", ":1: http.proxy_header: \"a b\" is no header's name"),
         ("database:\n  user: me", ":2: database.user: set without database.host; set the host"),
+        (
+            "metrics: {tags: [Site]}",
+            ":1: metrics.tags: \"Site\": \"Site\" can't be a tag's key: 1 to",
+        ),
+        (
+            "metrics: {tags: [a.b, a-b]}",
+            ":1: metrics.tags: a.b and a-b are both the label tag_a_b;",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, content);

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use collector::live::{GONE_NS, Live};
-use collector::metrics::Metrics;
+use collector::metrics::{Metrics, TagLabels};
 use collector::store::Registered;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::Host;
+use wire::tag::TagSet;
 use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
 
@@ -126,6 +127,38 @@ fn of_two_collectors_of_a_store_only_the_one_that_heard_of_a_client_last_shows_i
     let text = metrics().render(&live, WallNs(NOW + 40 * second));
     assert!(text.contains("netmon_client_up{client=\"web-1\"} 1"), "{text}");
     assert!(!text.contains("nic=\"eth0\"") && !text.contains("clock_offset_seconds{"), "{text}");
+}
+
+#[test]
+fn chosen_tags_are_labels_and_another_value_ends_the_series_of_the_last_one() {
+    let live = Live::new();
+    observe(&live, "web-1", "eth0");
+    observe(&live, "db-1", "eth0");
+    let web = ClientId::new("web-1").unwrap();
+    let say = |text: &str| {
+        let tags = text.split_whitespace().map(|it| it.parse().unwrap());
+        live.on_agent_tags(&web, &TagSet::new(tags).unwrap());
+    };
+    let keys = ["site", "os.name"].map(|it| it.parse().unwrap());
+    let metrics = metrics().with_tags(TagLabels::new(&keys).unwrap());
+    say("site=東京 role=cache os.name=debian/12");
+    let text = metrics.render(&live, WallNs(NOW));
+    for line in [
+        "netmon_client_up{client=\"web-1\",tag_site=\"東京\",tag_os_name=\"debian/12\"} 1",
+        "netmon_nic_bytes_total{client=\"web-1\",tag_site=\"東京\",tag_os_name=\"debian/12\",\
+         nic=\"eth0\",direction=\"rx\"} 5000",
+        "netmon_client_up{client=\"db-1\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("role") && !text.contains("cache"), "only chosen keys: {text}");
+    assert_promtool_is_silent(&text);
+    let series = |text: &str| text.lines().filter(|line| line.contains("client=\"web-1\"")).count();
+    let before = series(&text);
+    say("site=fra");
+    let text = metrics.render(&live, WallNs(NOW));
+    assert!(text.contains("{client=\"web-1\",tag_site=\"fra\",nic=\"eth0\"}"), "{text}");
+    assert!(!text.contains("東京") && series(&text) == before, "{text}");
 }
 
 #[test]

@@ -79,6 +79,7 @@ impl LimitsSection {
             ("limits.client.links", client.links),
             ("limits.client.renewals", client.renewals),
             ("limits.client.tags", client.tags),
+            ("limits.client.retags", client.retags),
         ] {
             Problem::unless_within(key, &value, &(1..=RATE_MAX))?;
         }

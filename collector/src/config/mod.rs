@@ -7,6 +7,7 @@ mod http;
 mod http_limits;
 mod limits;
 mod listen;
+mod metrics;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use self::http::{CertificatePaths, Http, read_token};
 pub use self::http_limits::HttpLimits;
 pub use self::limits::LimitsSection;
 use self::listen::check_listen;
+pub use self::metrics::MetricsSection;
 use crate::accounts::Accounts;
 use crate::alerts::{AlertRules, AlertsSection, targets};
 use crate::store::RetentionLimits;
@@ -67,6 +69,8 @@ pub struct Config {
     pub writer: WriterSection,
     /// Limits of one client, one address and all clients together.
     pub limits: LimitsSection,
+    /// The series of clients and NICs.
+    pub metrics: MetricsSection,
     /// Where metrics go beside Prometheus.
     pub export: ExportSection,
     /// Alerts: rules, and targets of messages.
@@ -142,6 +146,7 @@ impl Default for Config {
             accounts: Accounts::default(),
             writer: WriterSection::default(),
             limits: LimitsSection::default(),
+            metrics: MetricsSection::default(),
             export: ExportSection::default(),
             alerts: AlertsSection::default(),
             tls: Tls::default(),
@@ -236,6 +241,7 @@ impl Settings for Config {
         self.check_kept()?;
         self.writer.check()?;
         self.limits.check()?;
+        self.metrics.labels()?;
         self.export.otlp.check()?;
         AlertRules::of(&self.alerts)?;
         targets(&self.alerts)?;

@@ -2,6 +2,7 @@
 //! NIC straight from the live table.
 
 mod clients;
+mod tags;
 mod text;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use self::clients::{
     CLIENT_METRICS, ClientMetric, MetricKind, MetricPoint, MetricValue, NIC_BYTES, NIC_PACKETS,
     TrafficDirection,
 };
+pub use self::tags::{TagLabels, TagLabelsError};
 use self::text::render_clients;
 use crate::alerts;
 use crate::audit::{self, AuditEvent};
@@ -136,6 +138,7 @@ const HISTOGRAMS: [(&str, &str, &[f64]); 2] = [
 #[derive(Debug, Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    tags: TagLabels,
 }
 
 /// Why metrics can't be set up.
@@ -166,7 +169,13 @@ impl Metrics {
         let recorder = builder.build_recorder();
         metrics::with_local_recorder(&recorder, describe);
         let handle = recorder.handle();
-        Ok((recorder, Self { handle }))
+        Ok((recorder, Self { handle, tags: TagLabels::default() }))
+    }
+
+    /// Labels the series of clients and NICs by these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: TagLabels) -> Self {
+        Self { tags, ..self }
     }
 
     /// Compacts the histograms, forever.
@@ -182,7 +191,7 @@ impl Metrics {
     pub fn render(&self, live: &Live, now_ns: WallNs) -> String {
         live.expire(now_ns);
         let mut text = self.handle.render();
-        render_clients(&mut text, &live.snapshot());
+        render_clients(&mut text, &live.snapshot(), &self.tags);
         text
     }
 }

@@ -3,17 +3,18 @@
 use std::fmt::{self, Display, Write};
 
 use super::clients::{CLIENT_METRICS, MetricValue};
+use super::tags::TagLabels;
 use crate::live::ClientView;
 
 /// Adds every series of the clients.
-pub(super) fn render_clients(text: &mut String, clients: &[ClientView]) {
+pub(super) fn render_clients(text: &mut String, clients: &[ClientView], tags: &TagLabels) {
+    let owners: Vec<String> = clients.iter().map(|client| owner(client, tags)).collect();
     for metric in &CLIENT_METRICS {
         let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
         put(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        for client in clients {
-            let id = Label(&client.client);
+        for (client, owner) in clients.iter().zip(&owners) {
             metric.each_point(client, client.shown_nics(), |point| {
-                put(text, format_args!("{name}{{client=\"{id}\""));
+                put(text, format_args!("{name}{{{owner}"));
                 if let Some(nic) = point.nic {
                     put(text, format_args!(",nic=\"{}\"", Label(&nic.nic)));
                 }
@@ -24,6 +25,15 @@ pub(super) fn render_clients(text: &mut String, clients: &[ClientView]) {
             });
         }
     }
+}
+
+/// The labels of a client, which all of its series have.
+fn owner(client: &ClientView, tags: &TagLabels) -> String {
+    let mut text = format!("client=\"{}\"", Label(&client.client));
+    for (name, value) in tags.of(&client.tags) {
+        put(&mut text, format_args!(",{name}=\"{}\"", Label(value)));
+    }
+    text
 }
 
 fn put(text: &mut String, what: fmt::Arguments<'_>) {

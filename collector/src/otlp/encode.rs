@@ -19,7 +19,7 @@ use wire::WallNs;
 use crate::live::{ClientView, NicView};
 use crate::metrics::{
     CLIENT_METRICS, ClientMetric, MetricKind, MetricPoint, MetricValue, NIC_BYTES, NIC_PACKETS,
-    TrafficDirection,
+    TagLabels, TrafficDirection,
 };
 
 /// Most bytes of a request before compression: half of what receivers behind gRPC take by default
@@ -56,12 +56,18 @@ const CONVENTIONS: [Convention; 2] = [
     Convention { name: "system.network.packet.count", nic: "system.device", metric: NIC_PACKETS },
 ];
 
-/// Every metric of the clients at `now_ns`, as one or more requests.
-pub fn encode(clients: &[ClientView], now_ns: WallNs, gzip: bool) -> Vec<OtlpRequest> {
+/// Every metric of the clients at `now_ns`, as one or more requests. Chosen tags are attributes of each
+/// point, as they are labels in Prometheus.
+pub fn encode(
+    clients: &[ClientView],
+    tags: &TagLabels,
+    now_ns: WallNs,
+    gzip: bool,
+) -> Vec<OtlpRequest> {
     let (mut requests, mut open) = (Vec::new(), Filling::default());
     let mut bytes = Vec::new();
     for client in clients {
-        for resource_metrics in resources(client, now_ns) {
+        for resource_metrics in resources(client, tags, now_ns) {
             let points = points(&resource_metrics);
             // Encoded requests that follow one another are one request (protobuf merges them).
             let request = ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] };
@@ -104,18 +110,26 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A client as resources: one, or several if it has very many NICs.
-fn resources(client: &ClientView, now_ns: WallNs) -> impl Iterator<Item = ResourceMetrics> {
+fn resources(
+    client: &ClientView,
+    tags: &TagLabels,
+    now_ns: WallNs,
+) -> impl Iterator<Item = ResourceMetrics> {
+    let tags: Vec<KeyValue> =
+        tags.of(&client.tags).map(|(name, value)| attribute(name, value)).collect();
     let nics = client.shown_nics();
     let rest = nics.chunks(NICS_MAX).skip(1).map(|nics| (nics, false));
     let first = (&nics[..nics.len().min(NICS_MAX)], true);
     std::iter::once(first).chain(rest).map(move |(nics, first)| {
         let own = CLIENT_METRICS.iter().filter(|metric| first || metric.is_of_nics());
         let own = own.map(|metric| {
-            let name = |point: &MetricPoint<'_>| own_labels(client, point);
+            let name = |point: &MetricPoint<'_>| [own_labels(client, point), tags.clone()].concat();
             to_metric(metric.name, metric, (client, nics), now_ns, name)
         });
         let conventions = CONVENTIONS.iter().map(|it| {
-            let name = |point: &MetricPoint<'_>| conventional_labels(it.nic, point);
+            let name = |point: &MetricPoint<'_>| {
+                [conventional_labels(it.nic, point), tags.clone()].concat()
+            };
             to_metric(it.name, &it.metric, (client, nics), now_ns, name)
         });
         let metrics = own.chain(conventions).filter(|metric| metric.data.is_some()).collect();

@@ -23,6 +23,7 @@ use self::queue::{LossReason, NextStep, RequestQueue};
 use self::report::Report;
 use self::send::Poster;
 use crate::live::Live;
+use crate::metrics::TagLabels;
 use crate::time::{boot, now_ns};
 
 /// How long the last requests may take at shutdown. The store's last commit runs meanwhile, for longer.
@@ -43,13 +44,13 @@ struct Shared {
 }
 
 impl Exporter {
-    /// Exports what the live table shows, every [`OtlpSection::interval`].
+    /// Exports what the live table shows, every [`OtlpSection::interval`], with these tags as attributes.
     #[must_use]
-    pub fn start(target: OtlpTarget, live: Live) -> Self {
+    pub fn start(target: OtlpTarget, live: Live, tags: TagLabels) -> Self {
         let (stop, stopped) = watch::channel(false);
         tracing::info!(url = target.url(), "exporting metrics");
         report::begin();
-        Self { stop, task: tokio::spawn(run(target, live, stopped)) }
+        Self { stop, task: tokio::spawn(run(target, live, tags, stopped)) }
     }
 
     /// Exports once more, and ends within 2 s.
@@ -67,11 +68,11 @@ pub async fn probe(target: OtlpTarget) -> OtlpAnswer {
     Poster::new(target).post(bytes::Bytes::new()).await
 }
 
-async fn run(target: OtlpTarget, live: Live, stopped: watch::Receiver<bool>) {
+async fn run(target: OtlpTarget, live: Live, tags: TagLabels, stopped: watch::Receiver<bool>) {
     let queue = Mutex::new(RequestQueue::new(target.max_memory));
     let shared = Arc::new(Shared { queue, news: Notify::new() });
     let sending = tokio::spawn(shared.clone().send(Poster::new(target.clone())));
-    shared.fill(&target, &live, stopped).await;
+    shared.fill(&target, (&live, tags), stopped).await;
     shared.queue().close();
     shared.news.notify_one();
     let aborted = sending.abort_handle();
@@ -87,7 +88,13 @@ impl Shared {
     }
 
     /// Adds the metrics at each interval, and when the collector stops.
-    async fn fill(&self, target: &OtlpTarget, live: &Live, mut stopped: watch::Receiver<bool>) {
+    async fn fill(
+        &self,
+        target: &OtlpTarget,
+        (live, tags): (&Live, TagLabels),
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let tags = Arc::new(tags);
         let mut ticks = interval_at(Instant::now() + target.interval, target.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = false;
@@ -96,11 +103,11 @@ impl Shared {
                 _ = ticks.tick() => false,
                 _ = stopped.wait_for(|stop| *stop) => true,
             };
-            let (live, gzip) = (live.clone(), target.gzip);
+            let (live, tags, gzip) = (live.clone(), tags.clone(), target.gzip);
             let requests = spawn_blocking(move || {
                 let now_ns = now_ns();
                 live.expire(now_ns);
-                encode(&live.snapshot(), now_ns, gzip)
+                encode(&live.snapshot(), &tags, now_ns, gzip)
             });
             match requests.await {
                 Ok(requests) => self.push(requests),

@@ -141,7 +141,8 @@ async fn serve(
     load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
     let service = Service::new().map_err(RunError::System)?;
-    let metrics = Metrics::install()?;
+    let tags = config.metrics.labels()?;
+    let metrics = Metrics::install()?.with_tags(tags.clone());
     let identity = Arc::new(open_identity(config, tls)?);
     let (store, live) = (location.open()?, Live::new());
     let counters = Counters::open(&config.data_dir, live.clone());
@@ -205,7 +206,7 @@ async fn serve(
         tokio::spawn(Pending::of(&config.data_dir).follow()),
         tokio::spawn(counters.clone().keep()),
     ];
-    let exporter = otlp.map(|target| Exporter::start(target, live));
+    let exporter = otlp.map(|target| Exporter::start(target, live, tags));
     let parts = Parts { agents, writer, exporter, pages };
     let ended = parts.run(service, stop, || reload.reload(&load)).await;
     background.iter().for_each(JoinHandle::abort);

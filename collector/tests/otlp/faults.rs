@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collector::live::Live;
-use collector::metrics::Metrics;
+use collector::metrics::{Metrics, TagLabels};
 use collector::otlp::{Exporter, OtlpAnswer, OtlpSection, probe};
 use collector::time::now_ns;
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -40,7 +40,11 @@ impl Export {
         let live = Live::new();
         observe(&live, "web-1", &["eth0"], 1, now_ns());
         let target = section.target().unwrap().unwrap();
-        Self { exporter: Exporter::start(target, live.clone()), live, metrics }
+        Self {
+            exporter: Exporter::start(target, live.clone(), TagLabels::default()),
+            live,
+            metrics,
+        }
     }
 
     fn metric(&self, line: &str) -> u64 {

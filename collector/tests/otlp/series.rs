@@ -1,14 +1,17 @@
 //! What is in a request.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use collector::live::Live;
+use collector::metrics::{Metrics, TagLabels};
 use collector::otlp::encode;
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric::Data};
 use prost::Message;
 use wire::WallNs;
+use wire::tag::TagSet;
 
 use crate::shown::{
     SECOND, STARTED, Series, exported, frame, id, labels, metrics, observe, points, render, scraped,
@@ -17,7 +20,7 @@ use crate::shown::{
 const NOW: WallNs = WallNs(STARTED.0 + 100 * SECOND);
 
 fn requests(live: &Live, now_ns: WallNs) -> Vec<ExportMetricsServiceRequest> {
-    let requests = encode(&live.snapshot(), now_ns, false);
+    let requests = encode(&live.snapshot(), &TagLabels::default(), now_ns, false);
     requests.iter().map(|it| ExportMetricsServiceRequest::decode(&*it.body).unwrap()).collect()
 }
 
@@ -59,6 +62,33 @@ fn the_semantic_conventions_have_the_same_bytes_and_packets() {
         let nic = ("system.device", "eth0");
         assert_eq!(value("system.network.packet.count", &[nic, way]), rx / 100.0);
     }
+}
+
+#[test]
+fn chosen_tags_are_attributes_of_each_point_as_they_are_labels_in_prometheus() {
+    let live = Live::new();
+    observe(&live, "web-1", &["eth0"], 2, NOW);
+    observe(&live, "db-1", &["eth0"], 2, NOW);
+    let tags = ["site=ams", "role=cache", "rack=7"].map(|it| it.parse().unwrap());
+    live.on_agent_tags(&id("web-1"), &TagSet::new(tags).unwrap());
+    let chosen = TagLabels::new(&["site", "rack"].map(|it| it.parse().unwrap())).unwrap();
+    let requests = encode(&live.snapshot(), &chosen, NOW, false);
+    let requests =
+        requests.iter().map(|it| ExportMetricsServiceRequest::decode(&*it.body).unwrap());
+    let requests: Vec<_> = requests.collect();
+    let text = Metrics::with_recorder().unwrap().1.with_tags(chosen).render(&live, NOW);
+    assert_eq!(own(exported(&requests)), scraped(&text));
+    let of = |request: &ExportMetricsServiceRequest| {
+        let points = request.resource_metrics.iter().flat_map(metrics).flat_map(points);
+        points.map(|it| labels(&it.attributes)).collect::<Vec<_>>()
+    };
+    let found: BTreeSet<_> = requests
+        .iter()
+        .flat_map(of)
+        .map(|it| ["tag_site", "tag_rack", "tag_role"].map(|name| it.get(name).cloned()))
+        .collect();
+    let tagged = [Some("ams".to_owned()), Some("7".to_owned()), None];
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [[None, None, None], tagged]);
 }
 
 #[test]
@@ -135,8 +165,8 @@ fn many_nics_and_clients_are_spread_over_requests_that_receivers_take() {
     for client in 0..200 {
         observe(&live, &format!("client-{client}"), &["eth0", "eth1"], 1, NOW);
     }
-    let (plain, zipped) =
-        (encode(&live.snapshot(), NOW, false), encode(&live.snapshot(), NOW, true));
+    let encoded = |gzip| encode(&live.snapshot(), &TagLabels::default(), NOW, gzip);
+    let (plain, zipped) = (encoded(false), encoded(true));
     assert!(plain.len() > 1 && plain.len() == zipped.len());
     assert!(plain.iter().all(|request| request.body.len() <= 2 << 20));
     for (plain, zipped) in plain.iter().zip(&zipped) {
@@ -150,5 +180,5 @@ fn many_nics_and_clients_are_spread_over_requests_that_receivers_take() {
     }
     let series = own(exported(&requests(&live, NOW)));
     assert_eq!(series, scraped(&render(&live, NOW)));
-    assert!(encode(&Live::new().snapshot(), NOW, true).is_empty(), "nothing to say");
+    assert!(encode(&[], &TagLabels::default(), NOW, true).is_empty(), "nothing to say");
 }

@@ -1,12 +1,14 @@
 //! Runs the queries of the Grafana dashboard for PostgreSQL on the schema.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use collector::store::{Commit, Store};
+use collector::store::{Commit, Store, Tagging};
 use serde_json::Value;
 use tokio_postgres::SimpleQueryMessage;
 use wire::WallNs;
+use wire::tag::TagSet;
 
 use crate::batches::{Agent, SECOND, START, client as named, hello, sample};
 use crate::{cluster, postgres};
@@ -41,19 +43,30 @@ fn filled_in(query: &str, values: &[(String, String)]) -> String {
     query
 }
 
-/// The queries of the panels as Grafana sends them, with the first value of each variable.
-pub async fn panels(url: &str) -> Vec<String> {
+/// The values of each variable, in order, where the first value of those before is chosen, except of `tag`.
+async fn values(url: &str, tag: Option<&str>) -> Vec<(String, Vec<String>)> {
     let client = cluster::client(url).await;
-    let (variables, panels) = queries();
-    let mut values: Vec<(String, String)> = Vec::new();
-    for (name, query) in variables {
-        let rows = client.simple_query(&filled_in(&query, &values)).await.unwrap().into_iter();
-        let first = rows.filter_map(|message| match message {
+    let (mut found, mut chosen) = (Vec::new(), Vec::new());
+    for (name, query) in queries().0 {
+        let rows = client.simple_query(&filled_in(&query, &chosen)).await.unwrap().into_iter();
+        let values = rows.filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
             _ => None,
         });
-        values.push((name, first.take(1).collect()));
+        let values: Vec<String> = values.collect();
+        let first = values.first().cloned().unwrap_or_default();
+        let tag = tag.filter(|_| name == "tag").map(str::to_owned);
+        chosen.push((name.clone(), tag.unwrap_or(first)));
+        found.push((name, values));
     }
+    found
+}
+
+/// The queries of the panels as Grafana sends them, with the first value of each variable.
+pub async fn panels(url: &str) -> Vec<String> {
+    let values = values(url, None).await.into_iter();
+    let first = values.map(|(name, values)| (name, values.into_iter().next().unwrap_or_default()));
+    let (values, panels): (Vec<_>, _) = (first.collect(), queries().1);
     panels.iter().map(|query| filled_in(query, &values)).collect()
 }
 
@@ -69,6 +82,8 @@ async fn every_query_of_the_dashboard_runs() {
             let now = collector::time::now_ns() / SECOND * SECOND;
             let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", now - SECOND, 1)]);
             store.commit(&batch).await.unwrap();
+            let site = TagSet::new(["site=ams".parse().unwrap()]).unwrap();
+            store.record_tags(&named("web"), &site, WallNs(START), WallNs(now)).await.unwrap();
         }
         let mut rows = 0;
         for query in panels(&url).await {
@@ -77,6 +92,15 @@ async fn every_query_of_the_dashboard_runs() {
             rows += found.unwrap_or_else(|error| panic!("{query}: {error:?}")).len();
         }
         // Four queries return one row in any case.
-        assert_eq!(rows, if with_rows { 9 } else { 4 });
+        assert_eq!(rows, if with_rows { 11 } else { 4 });
     }
+    for (tag, clients) in [("all", vec!["web"]), ("site=ams", vec!["web"]), ("site=fra", vec![])] {
+        let found: BTreeMap<_, _> = values(&url, Some(tag)).await.into_iter().collect();
+        assert_eq!(found["tag"], ["all", "site=ams"]);
+        assert_eq!(found["group"], ["site"]);
+        assert_eq!(found["client"], clients, "{tag}");
+    }
+    let groups = panels(&url).await.into_iter().find(|query| query.contains("no site")).unwrap();
+    let row = client.query_one(&groups, &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>("metric"), "ams");
 }

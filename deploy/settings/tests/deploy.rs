@@ -100,6 +100,7 @@ fn prometheus_takes_every_expression_of_the_dashboard() {
         // Replace Grafana's variables.
         let expression = target["expr"].as_str().unwrap();
         let expression = expression.replace("$__rate_interval", "1m").replace("$client", ".*");
+        let expression = expression.replace("$group", "tag_site").replace("$value", ".*");
         let expression = serde_json::to_string(&expression.replace("$nic", ".*")).unwrap();
         rules += &format!("  - record: panel:target:{n}\n    expr: {expression}\n");
     }
