@@ -1,6 +1,7 @@
 //! The collector's commands and flags.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem, Size};
@@ -111,10 +112,10 @@ pub struct TopArgs {
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Only clients with this tag; with all of them, if repeated
-    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag::<Tag>)]
     pub tags: Vec<Tag>,
     /// Show the sums of the clients with each value of this tag
-    #[arg(long, value_name = "KEY", value_parser = tag_key)]
+    #[arg(long, value_name = "KEY", value_parser = tag::<TagKey>)]
     pub group_by: Option<TagKey>,
 }
 
@@ -173,7 +174,7 @@ pub struct TagArgs {
     #[arg(value_parser = client)]
     pub client: ClientId,
     /// Tags to set (key=value) or to remove (key-)
-    #[arg(value_name = "KEY=VALUE|KEY-", value_parser = tag_change)]
+    #[arg(value_name = "KEY=VALUE|KEY-", value_parser = tag::<TagChange>)]
     pub changes: Vec<TagChange>,
 }
 
@@ -399,15 +400,8 @@ fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.in_full().to_string())
 }
 
-fn tag(text: &str) -> Result<Tag, String> {
-    text.parse().map_err(|error: TagError| error.in_full().to_string())
-}
-
-fn tag_key(text: &str) -> Result<TagKey, String> {
-    text.parse().map_err(|error: TagError| error.in_full().to_string())
-}
-
-fn tag_change(text: &str) -> Result<TagChange, String> {
+/// A tag, a key, or a change of a tag.
+fn tag<T: FromStr<Err = TagError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: TagError| error.in_full().to_string())
 }
 

@@ -16,13 +16,14 @@ use collector::time::now_ns;
 use quinn::{Connection, Endpoint, SendStream};
 use quinn_proto::{DatagramEvent, Endpoint as ProtoEndpoint, EndpointConfig};
 use rustls::pki_types::UnixTime;
-use testbed::http::HTTP;
+use testbed::http::{self, HTTP};
 use testbed::{PATIENCE, Running, SLACK, Site, done, in_namespace, in_time, metric, wait_until};
 use tokio::sync::mpsc;
 use wire::codec;
 use wire::frame::{Frame, Sample};
 use wire::id::{NicName, SessionId};
-use wire::message::{Claim, Hello, HostKey, Inventory, Message, Nic, Session};
+use wire::message::{Claim, Hello, HostKey, Inventory, Message, Nic, Session, Tags};
+use wire::tag::TagSet;
 use wire::{Seq, WallNs};
 
 /// Most memory that an attack may add to the collector in a debug build, MiB.
@@ -80,6 +81,19 @@ impl Client {
             }
         }
         self.say(&Message::Agreed(wire::message::Agreed { session: SessionId::new(running) })).await
+    }
+
+    /// Says its tags; the tags that count, or why they are refused.
+    async fn tag(&self, text: &str) -> Result<String, String> {
+        let tags = TagSet::new(text.split(' ').map(|it| it.parse().unwrap())).unwrap();
+        let (mut send, mut receive) = self.connection.open_bi().await.unwrap();
+        let message = Message::Tags(Tags::of(&tags, 0));
+        control::write(&mut send, &self.connection, &message).await.unwrap();
+        match control::read(&mut receive, &self.connection).await.unwrap() {
+            Message::Tags(counting) => Ok(counting.set().unwrap().to_string()),
+            Message::Refused(refused) => Err(refused.reason),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn stream(&self, frames: impl Iterator<Item = Frame>) -> Option<()> {
@@ -351,6 +365,49 @@ impl HalfOpen {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_retags_with_each_connection_is_refused_and_operators_are_not() {
+    if !in_namespace() {
+        return;
+    }
+    let (site, collector) = site();
+    let shown = |tags: &str| {
+        let clients = http::get(HTTP, "/api/v1/clients").unwrap_or_default();
+        clients.contains(&format!(r#""tags":{tags}"#))
+    };
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for n in 0..16 {
+        let mut client = Client::connect(&site, "agent").await;
+        client.introduce(1..2).await.unwrap();
+        let tags = format!("site=s{n}");
+        match client.tag(&tags).await {
+            Ok(counting) if counting == tags => taken.push(n),
+            Ok(counting) => panic!("{n}: {counting}"),
+            Err(why) => refused.push(why),
+        }
+        // What is refused is nowhere, and the same again costs nothing.
+        let last = taken.last().unwrap();
+        wait_until("the last tags that were taken", || shown(&format!(r#"{{"site":"s{last}"}}"#)));
+        let same = format!("site=s{last}");
+        assert_eq!(client.tag(&same).await, Ok(same));
+    }
+    // Twelve an hour, and the one that is over it.
+    assert_eq!((taken.len(), refused.len()), (13, 3));
+    let refused = &refused[0];
+    assert!(
+        refused.contains("limits.client.retags") && refused.contains("12 an hour"),
+        "{refused}"
+    );
+    let limited = r#"netmon_collector_limited_total{limit="retags"}"#;
+    assert!(metric(HTTP, limited) >= 1.0);
+    let listed = done(site.collector(&["tag", "host-1", "site=ops"]).output().unwrap());
+    assert!(listed.contains("site=ops"), "{listed}");
+    wait_until("the operator's tag", || shown(r#"{"site":"ops"}"#));
+    let listed = done(site.collector(&["tag", "host-1"]).output().unwrap());
+    assert!(!listed.contains("s13") && !listed.contains("s15"), "{listed}");
+    collector.stop();
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Identity {
         agent: Agent,
         connection: &Connection,
         (stream, receive): (SendStream, RecvStream),
-        other: impl FnOnce(&Message) -> Option<Message>,
+        other: impl AsyncFnOnce(&Message) -> Option<Message>,
     ) -> Option<Agent> {
         let from = connection.remote_address().ip();
         let answer = self.answer_request(agent, receive, from, other).await;
@@ -147,10 +147,10 @@ impl Identity {
         agent: Agent,
         mut stream: RecvStream,
         from: IpAddr,
-        other: impl FnOnce(&Message) -> Option<Message>,
+        other: impl AsyncFnOnce(&Message) -> Option<Message>,
     ) -> Result<(Message, Option<Agent>), RequestError> {
         let request = in_time(read(&mut stream)).await?;
-        if let Some(answer) = other(&request) {
+        if let Some(answer) = other(&request).await {
             return Ok((answer, None));
         }
         let Message::RenewRequest(request) = request else {

@@ -208,7 +208,12 @@ impl Served {
         let sessions = Sessions::new(&opened, account.clone());
         let (clock, started) = (ClockOffset::default(), Instant::now());
         let client = standing.agent().client.clone();
-        let notes = Notes::new(ingest.store.clone(), ingest.writer.clone(), client.clone());
+        let notes = Notes::new(
+            ingest.store.clone(),
+            ingest.writer.clone(),
+            ingest.live.clone(),
+            client.clone(),
+        );
         Self {
             ingest,
             client,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use settings::{InFull, SharedFailures, words};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use wire::WallNs;
 use wire::id::{ClientId, SessionId};
 use wire::message::Inventory;
 use wire::tag::TagSet;
 
+use crate::live::Live;
 use crate::store::{Database, StoreError};
 use crate::time::now_ns;
 use crate::writer::WriterHandle;
@@ -21,6 +22,9 @@ const WAITING: usize = 8;
 /// Wait before a store that failed gets tags again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Who waits for the store's answer about tags.
+type Taken = oneshot::Sender<Result<TagSet, String>>;
+
 /// A fact about an agent to store.
 #[derive(Debug)]
 pub enum Note {
@@ -28,8 +32,9 @@ pub enum Note {
     Inventory(Inventory),
     /// How far its clock is ahead in a session, nanoseconds.
     ClockOffset { session: SessionId, offset_ns: i64 },
-    /// Its tags, which it has had since this time, nanoseconds since 1970 (UTC).
-    Tags { tags: TagSet, since_ns: WallNs },
+    /// Its tags, which it has had since this time, nanoseconds since 1970 (UTC). `taken` gets those that
+    /// count once the store has taken them, or why it refuses them.
+    Tags { tags: TagSet, since_ns: WallNs, taken: Option<Taken> },
 }
 
 /// Stores the notes of one agent while its connection lasts.
@@ -40,15 +45,26 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Stores notes of a client in `store` whenever `writer` may write.
-    pub fn new(store: Arc<dyn Database>, mut writer: WriterHandle, client: ClientId) -> Self {
+    /// Stores notes of a client in `store` whenever `writer` may write, and shows in `live` the tags that
+    /// it has taken.
+    pub fn new(
+        store: Arc<dyn Database>,
+        mut writer: WriterHandle,
+        live: Live,
+        client: ClientId,
+    ) -> Self {
         let (sender, mut notes) = mpsc::channel(WAITING);
         let of = client.clone();
         tokio::spawn(async move {
-            while let Some(note) = notes.recv().await {
+            while let Some(mut note) = notes.recv().await {
                 writer.not_held().await;
-                while let Err(error) = keep(&*store, &of, &note).await {
-                    not_kept(&of, &error.in_full().to_string());
+                while let Err(error) = keep(&*store, &live, &of, &mut note).await {
+                    let why = error.in_full().to_string();
+                    not_kept(&of, &why);
+                    if let (Note::Tags { taken, .. }, StoreError::Tags(_)) = (&mut note, &error) {
+                        // Nobody waits any more if the agent has left.
+                        let _gone = taken.take().map(|taken| taken.send(Err(why)));
+                    }
                     // It says its tags only once a connection, and nothing else later implies them.
                     let again =
                         matches!((&note, error), (Note::Tags { .. }, StoreError::Failed { .. }));
@@ -71,13 +87,23 @@ impl Notes {
     }
 }
 
-async fn keep(store: &dyn Database, of: &ClientId, note: &Note) -> Result<(), StoreError> {
+async fn keep(
+    store: &dyn Database,
+    live: &Live,
+    of: &ClientId,
+    note: &mut Note,
+) -> Result<(), StoreError> {
     match note {
         Note::Inventory(nics) => store.record_inventory(of, nics, now_ns()).await?,
         Note::ClockOffset { session, offset_ns } => {
             store.record_clock_offset(*session, *offset_ns).await?;
         }
-        Note::Tags { tags, since_ns } => store.record_tags(of, tags, *since_ns, now_ns()).await?,
+        Note::Tags { tags, since_ns, taken } => {
+            store.record_tags(of, tags, *since_ns, now_ns()).await?;
+            let counting = live.on_agent_tags(of, tags);
+            // Nobody waits any more if the store was slow.
+            let _gone = taken.take().map(|taken| taken.send(Ok(counting)));
+        }
     }
     UNKEPT.succeeded_for(|_| true);
     Ok(())

@@ -30,6 +30,8 @@ pub(super) struct ClientState {
     pub sessions: Vec<Session>,
     pub second_host: Option<Box<SecondHostView>>,
     pub tags: ClientTags,
+    /// The store has taken the agent's tags in its newest connection.
+    pub tagged: bool,
     /// On the collector's own host, by the address of its newest connection.
     pub same_host: bool,
     /// When the certificate expires that it is connected with, seconds since 1970 (UTC).

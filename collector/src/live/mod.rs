@@ -144,9 +144,15 @@ impl Live {
         offsets
     }
 
-    /// A connected client says its tags. Returns those that count.
+    /// The store has taken the tags of a connected client. Returns those that count.
     pub fn on_agent_tags(&self, client: &ClientId, tags: &TagSet) -> TagSet {
         self.shard(client).table.on_agent_tags(client, tags)
+    }
+
+    /// What a client's agent said last, as far as known, and the tags that count.
+    #[must_use]
+    pub fn tags_of(&self, client: &ClientId) -> (TagSet, TagSet) {
+        self.shard(client).table.tags_of(client)
     }
 
     /// Takes the store's tags of all clients. Call it every 10 s.

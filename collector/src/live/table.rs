@@ -51,6 +51,7 @@ impl ClientTable {
         let client = self.touch(client);
         alias.clone_into(&mut client.alias);
         client.host.clone_from(host);
+        client.tagged = false;
         client.presence.on_connected(now_ns);
         client.refill.on_connected(now_ns);
         client.hour_changed = true;

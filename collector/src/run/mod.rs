@@ -140,8 +140,7 @@ async fn serve(
     otlp: Option<OtlpTarget>,
     load: impl Fn() -> Result<Loaded<Config>, ConfigError>,
 ) -> Result<(), RunError> {
-    let service = Service::new().map_err(RunError::System)?;
-    let tags = config.metrics.labels()?;
+    let (service, tags) = (Service::new().map_err(RunError::System)?, config.metrics.labels()?);
     let metrics = Metrics::install()?.with_tags(tags.clone());
     let identity = Arc::new(open_identity(config, tls)?);
     let (store, live) = (location.open()?, Live::new());

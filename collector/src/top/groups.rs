@@ -33,11 +33,11 @@ impl Chosen {
 
 /// The rows of groups, by name.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
+pub(super) struct GroupRows {
     rows: HashMap<String, TopClient>,
 }
 
-impl Groups {
+impl GroupRows {
     /// Sums the clients anew.
     pub(super) fn update<'a>(
         &mut self,

@@ -8,7 +8,7 @@ use wire::WallNs;
 use wire::id::ClientId;
 
 use super::client::{Opened, TopClient, Traffic};
-use super::groups::{Chosen, Groups};
+use super::groups::{Chosen, GroupRows};
 use super::order::Sort;
 use crate::live::{ClientUpdate, SamplesUpdate, SummaryView, Update};
 
@@ -75,7 +75,7 @@ pub(super) struct State {
     chosen: Chosen,
     clients: HashMap<String, TopClient>,
     /// In place of the clients, if they are shown by a tag.
-    groups: Groups,
+    groups: GroupRows,
     opened: BTreeMap<ClientId, Opened>,
     /// The visible clients or groups.
     order: Vec<String>,
@@ -98,7 +98,7 @@ impl State {
             ahead_ns: 0,
             chosen,
             clients: HashMap::new(),
-            groups: Groups::default(),
+            groups: GroupRows::default(),
             opened: BTreeMap::new(),
             order: Vec::new(),
             arranged_ns: WallNs(0),

@@ -82,8 +82,21 @@ pub(super) struct GroupsView {
     to: Time,
     /// Length of a point, nanoseconds.
     step_ns: u64,
-    /// The groups, by value.
+    /// The groups, by value; the largest, if there are too many.
     groups: Vec<GroupView>,
+    /// All other groups together: of over 100, or fewer over a long range, those with the fewest bytes. `null`:
+    /// there are no others.
+    other: Option<OtherView>,
+}
+
+/// Groups that are too many to be shown one by one.
+#[derive(Debug, Serialize, ToSchema)]
+struct OtherView {
+    /// How many values of the tag it stands for.
+    values: usize,
+    /// Their traffic together; its `value` is `null`.
+    #[serde(flatten)]
+    group: GroupView,
 }
 
 /// One group.
@@ -166,20 +179,24 @@ pub(super) async fn groups(
     Params(params): Params<GroupsParams>,
 ) -> Result<Answer<GroupsView>, ApiError> {
     let range = params.range()?;
-    let groups = app.ask(&asker, app.state.query.groups(&range)).await?;
+    let mut groups = app.ask(&asker, app.state.query.groups(&range)).await?;
     let with_points = params.points.unwrap_or(true);
+    let view = |group| GroupView::of(group, with_points);
+    let other = groups.pop_if(|last| last.others > 0);
+    let other = other.map(|it| OtherView { values: it.others, group: view(it) });
     Ok(Answer(GroupsView {
         by: range.by.map(String::from),
         each: params.each,
         from: Time(range.from_ns),
         to: Time(range.to_ns),
         step_ns: range.step_ns,
-        groups: groups.into_iter().map(|group| GroupView::of(group, with_points)).collect(),
+        groups: groups.into_iter().map(view).collect(),
+        other,
     }))
 }
 
 impl GroupView {
-    fn of(Group { value, clients, points, percentile }: Group, with_points: bool) -> Self {
+    fn of(Group { value, clients, points, percentile, .. }: Group, with_points: bool) -> Self {
         let sum = |of: fn(&GroupPoint) -> Bytes| {
             points.iter().map(of).fold(Bytes(0), Bytes::saturating_add)
         };

@@ -192,7 +192,9 @@ async fn accept(
                         Peer::Agent(agent) => {
                             while let Ok(stream) = connection.accept_bi().await {
                                 let _agent = identity
-                                    .serve_request(agent.clone(), &connection, stream, |_| None)
+                                    .serve_request(agent.clone(), &connection, stream, async |_| {
+                                        None
+                                    })
                                     .await;
                             }
                         }

@@ -95,6 +95,7 @@ macro_rules! behaviours {
             a_tag_counts_when_it_was_set_and_retagging_leaves_the_past,
             sums_of_groups_are_those_of_the_raw_rows_to_the_byte,
             the_percentile_of_a_group_pools_its_nics_before_ranking,
+            of_too_many_groups_the_largest_are_shown_and_the_others_are_one,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
             revocations_are_for_all_collectors_and_only_rise,
             signing_out_is_for_all_collectors_until_the_session_would_have_ended,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{
-    Check, Commit, Database, Query, Resolution, RetentionLimits, Store, StoreError,
+    Check, Commit, Database, Query, Resolution, RetentionLimits, Store, StoreError, Tagging,
 };
 use collector::time::now_ns;
 use rustls::RootCertStore;
@@ -20,7 +20,7 @@ use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::statements::Held;
-use crate::suite::{Place, ReportRow};
+use crate::suite::{Place, ReportRow, SAID, tags};
 use crate::{cluster, proxy};
 
 /// A separate database.
@@ -376,5 +376,27 @@ async fn the_function_bandwidth_p95_is_the_server_s_own_discrete_percentile() {
         );
         let ours = place.numbers(&ours).await;
         assert_eq!((ours.len(), &ours), (1, &place.numbers(&own).await), "{intervals}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_says_the_same_tags_again_locks_and_writes_nothing() {
+    let url = cluster::new_database().await;
+    let store = store(&url);
+    store.migrate().await.unwrap();
+    let (web, at) = (client("web"), |minute: u64| WallNs(START + minute * 60 * SECOND));
+    store.open_sessions(&web, &hello(&[1]), at(0)).await.unwrap();
+    let db = cluster::client(&url).await;
+    // The transactions that wrote and locked the client's row last.
+    let version = async || {
+        let row = db.query_one("SELECT xmin::text, xmax::text FROM clients", &[]).await.unwrap();
+        [0, 1].map(|at| row.get::<_, String>(at))
+    };
+    let mut before = version().await;
+    for (said, minute, writes) in SAID {
+        store.record_tags(&web, &tags(said), at(minute), at(minute)).await.unwrap();
+        let after = version().await;
+        assert_eq!(before != after, writes, "{said:?} at minute {minute}");
+        before = after;
     }
 }

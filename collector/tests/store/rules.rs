@@ -19,14 +19,15 @@ const VIEWS: [&str; 4] =
     ["bandwidth_samples", "bandwidth_report", "bandwidth_rates_5m", "bandwidth_p95_monthly"];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 5] = [
+const OF_ALL_CLIENTS: [&str; 6] = [
     // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
     "SELECT 1 FROM",
     // The sums of the NICs of an account.
     "SELECT k.place, b.time, covered_ns,",
-    // The sums of groups of clients.
+    // The sums of groups of clients, and which of too many groups are the largest.
     "SELECT b.time, max(b.covered_ns)",
+    "SELECT m.place, (CASE WHEN sum(b.rx_bytes)",
     // Retention after a clock far ahead: the time from which a table is complete.
     "SELECT coalesce(max(time) + interval '5 minutes'",
 ];

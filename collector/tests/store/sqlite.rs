@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
-use collector::store::{Commit, Database, Query, Resolution, Store};
+use collector::store::{Commit, Database, Query, Resolution, Store, Tagging};
 use rusqlite::Connection;
 use settings::InFull;
 use wire::id::SessionId;
 use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
-use crate::suite::{Place, ReportRow};
+use crate::suite::{Place, ReportRow, SAID, tags};
 
 /// A directory with a database.
 pub struct Sqlite {
@@ -254,4 +254,22 @@ fn what_is_planted_beside_the_file_is_not_opened() {
     assert_eq!(std::fs::metadata(&secret).unwrap().uid(), 0);
     assert_eq!(std::fs::read(&secret).unwrap(), b"root's");
     drop(SqliteStore::open(&sqlite.path()).unwrap());
+}
+
+#[tokio::test]
+async fn an_agent_that_says_the_same_tags_again_writes_nothing() {
+    let place = fresh().await;
+    let store = SqliteStore::open(&place.path()).unwrap();
+    let (web, at) = (client("web"), |minute: u64| WallNs(START + minute * 60 * SECOND));
+    store.open_sessions(&web, &hello(&[1]), at(0)).await.unwrap();
+    let db = place.connection();
+    // Another number after each transaction of another connection.
+    let version = || db.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let mut before = version();
+    for (said, minute, writes) in SAID {
+        store.record_tags(&web, &tags(said), at(minute), at(minute)).await.unwrap();
+        let after = version();
+        assert_eq!(before != after, writes, "{said:?} at minute {minute}");
+        before = after;
+    }
 }

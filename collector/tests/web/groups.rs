@@ -27,6 +27,15 @@ async fn groups_of_a_range_have_whole_steps_and_say_what_they_are_of() {
         (&point["rx_p95_bits_per_second"], &point["tx_p95_bits_per_second"]),
         (&json!(8), &json!(9))
     );
+    assert_eq!(found["other"], Value::Null);
+    let many = server.get("/api/v1/groups?by=many").await.json();
+    assert_eq!(many["groups"].as_array().unwrap().len(), 1);
+    let other = &many["other"];
+    assert_eq!(
+        (&other["values"], &other["clients"], &other["rx_bytes"]),
+        (&json!(37), &json!(40), &json!(7))
+    );
+    assert_eq!((&other["value"], &other["points"][0]["rx"]["bytes"]), (&Value::Null, &json!(7)));
     let all = server.get("/api/v1/groups").await.json();
     assert_eq!((&all["by"], &all["groups"][0]["value"]), (&Value::Null, &Value::Null));
     assert_eq!(all["step_ns"], 300_000_000_000_u64, "a day has 288 points of 5 minutes");

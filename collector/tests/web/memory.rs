@@ -111,7 +111,10 @@ impl Query for Memory {
         let points = vec![GroupPoint { point, percentile: Some([8, 9]) }];
         let one = range.client.clone().filter(|_| range.each_client);
         let value = one.or_else(|| range.by.as_ref().map(|key| format!("a {key}")));
-        Ok(vec![Group { value, clients: 2, points, ..Group::default() }])
+        let group = Group { value, clients: 2, points, ..Group::default() };
+        let many = range.by.as_ref().is_some_and(|key| key.as_str() == "many");
+        let others = many.then(|| Group { value: None, others: 37, clients: 40, ..group.clone() });
+        Ok(std::iter::once(group).chain(others).collect())
     }
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {

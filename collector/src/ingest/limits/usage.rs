@@ -50,6 +50,8 @@ pub struct ClientLimits {
     pub renewals: u32,
     /// Messages with tags, a minute. Further ones are refused.
     pub tags: u32,
+    /// Messages with other tags than before, an hour. Further ones are refused.
+    pub retags: u32,
     /// Memory for frames that wait for a missing one; 2 MiB to 64 GiB.
     pub waiting: Size,
     /// Memory for frames that wait for the store, of writer.max_memory; 2 MiB to 64 GiB. A backlog
@@ -83,6 +85,8 @@ impl Default for ClientLimits {
             renewals: 12,
             // An agent sends one after each welcome, and an hour after a refusal.
             tags: 60,
+            // People try some in a row. Each makes new series in Prometheus and a row of history.
+            retags: 12,
             // A correct agent has 1,024 frames of 1.2 KB in flight.
             waiting: Size::mib(4),
             // Three batches of writer.max_rows: one is committed while the others arrive.
@@ -114,6 +118,8 @@ pub enum Limit {
     Renewals,
     /// Messages with tags.
     Tags,
+    /// Messages with other tags than before.
+    Retags,
     /// Memory for frames that wait for a missing one.
     Waiting,
     /// Connections at once.
@@ -128,7 +134,7 @@ impl Limit {
     /// would otherwise never receive their notice.
     pub const INVENTORY: [Self; 3] = [Self::Inventories, Self::Links, Self::Nics];
 
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Introductions,
         Self::Frames,
         Self::Rows,
@@ -139,6 +145,7 @@ impl Limit {
         Self::Links,
         Self::Renewals,
         Self::Tags,
+        Self::Retags,
         Self::Waiting,
         Self::Connections,
     ];
@@ -157,6 +164,7 @@ impl Limit {
             Self::Links => "links",
             Self::Renewals => "renewals",
             Self::Tags => "tags",
+            Self::Retags => "retags",
             Self::Waiting => "waiting",
             Self::Connections => "connections",
         }
@@ -175,6 +183,7 @@ impl Limit {
             Self::Links => (limits.links.into(), Some(MINUTE)),
             Self::Renewals => (limits.renewals.into(), Some(HOUR)),
             Self::Tags => (limits.tags.into(), Some(MINUTE)),
+            Self::Retags => (limits.retags.into(), Some(HOUR)),
             Self::Waiting => (limits.waiting.0, None),
             Self::Connections => (limits.connections as u64, None),
         }
@@ -196,7 +205,9 @@ impl Limit {
         };
         let then = match self {
             Self::Inventories | Self::Links => "the newest inventory is kept until later",
-            Self::Renewals | Self::Tags => "further requests are refused until later",
+            Self::Renewals | Self::Tags | Self::Retags => {
+                "further requests are refused until later"
+            }
             Self::Waiting => "live frames after a lost one are requested again",
             Self::Connections => "the newest ones stay",
             _ => "the rest waits at the agent",

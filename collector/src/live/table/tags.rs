@@ -9,19 +9,27 @@ use super::ClientTable;
 use crate::store::ClientTags;
 
 impl ClientTable {
-    /// A connected client says its tags. Returns those that count.
+    /// The store has taken the tags of a connected client. Returns those that count.
     pub fn on_agent_tags(&mut self, client: &ClientId, tags: &TagSet) -> TagSet {
         let client = self.touch(client);
         client.tags.agent.clone_from(tags);
+        client.tagged = true;
         client.tags.counting()
     }
 
-    /// Takes the store's tags of all clients. An agent connected here has said its own.
+    /// What a client's agent said last, as far as known, and the tags that count.
+    pub fn tags_of(&self, client: &ClientId) -> (TagSet, TagSet) {
+        let tags = self.clients.get(client).map(|client| &client.tags);
+        tags.map(|tags| (tags.agent.clone(), tags.counting())).unwrap_or_default()
+    }
+
+    /// Takes the store's tags of all clients. What it has taken in a connection here is newer.
     pub fn on_tagged(&mut self, tagged: &HashMap<&str, &ClientTags>) {
         let none = ClientTags::default();
         for (id, client) in &mut self.clients {
             let ClientTags { agent, collector } = tagged.get(id.as_str()).copied().unwrap_or(&none);
-            let agent = if client.presence.here() { &client.tags.agent } else { agent };
+            let newer = client.tagged && client.presence.here();
+            let agent = if newer { &client.tags.agent } else { agent };
             if (agent, collector) != (&client.tags.agent, &client.tags.collector) {
                 let (agent, collector) = (agent.clone(), collector.clone());
                 (client.tags, client.changed) = (ClientTags { agent, collector }, true);

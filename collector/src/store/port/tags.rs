@@ -25,7 +25,8 @@ pub trait Tagged: Send + Sync + Debug {
 /// opened no session.
 #[async_trait]
 pub trait Tagging: Send + Sync + Debug {
-    /// An agent says its tags, which it has had since `since_ns`.
+    /// An agent says its tags, which it has had since `since_ns`. Writes nothing if the store has them
+    /// already, as with most connections.
     async fn record_tags(
         &self,
         client: &ClientId,

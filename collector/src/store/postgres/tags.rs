@@ -44,7 +44,13 @@ impl Tagging for PostgresStore {
         now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let said = |history: &TagHistory| history.on_agent(tags, since_ns, now_ns);
-        self.lease(async |db| change(db, client, said).await.map(drop)).await
+        self.lease(async |db| {
+            if agents(db, client).await? == *tags {
+                return Ok(());
+            }
+            change(db, client, said).await.map(drop)
+        })
+        .await
     }
 
     async fn tag(
@@ -74,6 +80,19 @@ async fn tagged(client: &Client) -> Result<Vec<TaggedClient>, Failure> {
         }
     }
     Ok(clients)
+}
+
+/// The tags of a client's agent.
+async fn agents(client: &Client, id: &ClientId) -> Result<TagSet, Failure> {
+    let select = "SELECT key, value FROM client_tags JOIN clients ON clients.id = client
+                  WHERE client_id = $1 AND source = $2 AND forgotten_at IS NULL";
+    let source = TagSource::Agent.name();
+    let of = [(&id.as_str() as _, Type::TEXT), (&source as _, Type::TEXT)];
+    let mut tags = TagSet::default();
+    for row in client.query_typed(select, &of).await? {
+        tags.set(tag(&row, 0)?);
+    }
+    Ok(tags)
 }
 
 /// Changes the tags of a client that has opened a session; returns what is said now.

@@ -1,11 +1,15 @@
 //! The traffic of groups of clients over time. A group is the clients with one value of a tag, each while it
 //! had that value. Pure: every store decides the same.
 
+mod stays;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::tag::{Tag, TagKey};
 use wire::{Bytes, WallNs};
 
+use self::stays::{Stay, stays_of};
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile, bits_per_second, percentile_95};
 use crate::store::rows::points::add;
 use crate::store::rows::rollups::{FIVE_MINUTES_NS, MINUTE_NS};
@@ -19,26 +23,25 @@ const PERCENTILE_STEP_NS: u64 = 12 * FIVE_MINUTES_NS;
 /// megabytes long.
 const GROUPS_MAX: usize = 100;
 
-/// Most intervals of all groups together, which bounds the memory of a query: of 5 minutes, 57 groups over 30 days, or 4 over 400.
+/// Most intervals of all groups together, which bounds the memory of a query: of 5 minutes, 57 groups over
+/// 30 days, or 4 over 400. Of more groups the largest are shown, and the others together.
 const INTERVALS_MAX: u64 = 500_000;
+
+/// Most intervals of tags that are looked at, about 20 MB: ten changes of each of 10,000 clients, twice.
+pub(in crate::store) const CHANGES_MAX: usize = 200_000;
 
 /// The answer would be too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyGroups {
-    /// More groups than an answer has.
-    #[error("{0} groups; at most {GROUPS_MAX} are allowed: choose another key, or filter by a tag")]
-    Groups(usize),
-    /// More intervals than are added up at a time.
+    /// More intervals than are added up at a time, of a single group.
+    #[error("{0} intervals; at most {INTERVALS_MAX} are allowed: choose a shorter range")]
+    Intervals(u64),
+    /// More changes of tags than are looked at.
     #[error(
-        "{groups} groups of {each} intervals; at most {INTERVALS_MAX} in all are allowed: \
-         choose a shorter range, or filter by a tag"
+        "these tags have changed more than {CHANGES_MAX} times within the range: choose a shorter \
+         range, or another tag"
     )]
-    Intervals {
-        /// Groups.
-        groups: usize,
-        /// Intervals of each.
-        each: u64,
-    },
+    Changes,
 }
 
 /// The request for the traffic of groups.
@@ -98,6 +101,9 @@ impl GroupsRange {
 pub struct Group {
     /// The value, or the client's id; `None`: the clients without such a tag, or all clients.
     pub value: Option<String>,
+    /// 0, or how many values this last group stands for, because there are too many: those with the fewest
+    /// bytes.
+    pub others: usize,
     /// How many clients were in it at some time of the range.
     pub clients: usize,
     /// Its points, oldest first. Time without points was not measured. A point's measured time is that of
@@ -172,6 +178,8 @@ pub(in crate::store) struct Groups {
     range: GroupsRange,
     pub members: Vec<GroupMember>,
     groups: Vec<Group>,
+    /// Most groups of an answer.
+    most: usize,
     /// By group.
     five_minutes: Vec<Vec<FiveMinuteRow>>,
 }
@@ -190,44 +198,80 @@ impl Groups {
         for (client, interval) in tags {
             of.entry(*client).or_default().push(interval);
         }
+        let each = (range.to_ns - range.from_ns).div_ceil(length_ns(range.resolution()));
+        if each > INTERVALS_MAX {
+            return Err(TooManyGroups::Intervals(each));
+        }
+        if tags.len() > CHANGES_MAX {
+            return Err(TooManyGroups::Changes);
+        }
+        let times = (range.from_ns, range.to_ns);
         let mut stays = Vec::new();
         let wanted = |id: &String| range.client.as_ref().is_none_or(|client| client == id);
         for (client, id) in clients.iter().filter(|(_, id)| wanted(id)) {
             let tags = of.get(client).map_or(&[][..], Vec::as_slice);
-            stays.extend(stays_of(range, id, tags).into_iter().map(|stay| (*client, stay)));
+            let by = range.by.as_ref().filter(|_| !range.each_client);
+            let own = range.each_client.then_some(id);
+            let found = stays_of(times, by, &range.having, tags);
+            let found =
+                found.into_iter().map(|stay| Stay { value: own.cloned().or(stay.value), ..stay });
+            stays.extend(found.map(|stay| (*client, stay)));
         }
         let values: BTreeSet<&Option<String>> = stays.iter().map(|(_, stay)| &stay.value).collect();
         let values: Vec<&Option<String>> = values.into_iter().collect();
-        if values.len() > GROUPS_MAX {
-            return Err(TooManyGroups::Groups(values.len()));
-        }
-        let each = (range.to_ns - range.from_ns).div_ceil(length_ns(range.resolution()));
-        if each.saturating_mul(values.len() as u64) > INTERVALS_MAX {
-            return Err(TooManyGroups::Intervals { groups: values.len(), each });
-        }
         let place = |value: &Option<String>| values.binary_search(&value).unwrap_or_default();
-        let members: Vec<GroupMember> = stays
-            .iter()
-            .map(|(client, Stay { value, from_ns, to_ns })| GroupMember {
-                client: *client,
-                from_ns: *from_ns,
-                to_ns: *to_ns,
-                group: place(value),
-            })
-            .collect();
-        let group = |(at, value): (usize, &&Option<String>)| Group {
-            value: (*value).clone(),
-            clients: members
-                .iter()
-                .filter(|it| it.group == at)
-                .map(|it| it.client)
-                .collect::<BTreeSet<_>>()
-                .len(),
-            ..Group::default()
+        let members = stays.iter().map(|(client, Stay { value, from_ns, to_ns })| GroupMember {
+            client: *client,
+            from_ns: *from_ns,
+            to_ns: *to_ns,
+            group: place(value),
+        });
+        let members = members.collect();
+        let group = |value: &&Option<String>| Group { value: (*value).clone(), ..Group::default() };
+        let groups = values.iter().map(group).collect();
+        // At least 1, as checked above.
+        let most = GROUPS_MAX.min(usize::try_from(INTERVALS_MAX / each.max(1)).unwrap_or(1));
+        Ok(Self { range: range.clone(), members, groups, most, five_minutes: Vec::new() }.counted())
+    }
+
+    /// Counts the clients of each group.
+    fn counted(mut self) -> Self {
+        let clients: BTreeSet<(usize, i64)> =
+            self.members.iter().map(|it| (it.group, it.client)).collect();
+        self.groups.iter_mut().for_each(|group| group.clients = 0);
+        for (group, _) in clients {
+            if let Some(group) = self.groups.get_mut(group) {
+                group.clients += 1;
+            }
+        }
+        self.five_minutes = vec![Vec::new(); self.groups.len()];
+        self
+    }
+
+    /// How many groups there are, if that is more than an answer has: [`Self::fold`] them.
+    pub fn too_many(&self) -> Option<usize> {
+        Some(self.groups.len()).filter(|groups| *groups > self.most)
+    }
+
+    /// Keeps the largest groups by their `bytes`, and that of the clients without the tag; the others become
+    /// one, the last.
+    pub fn fold(mut self, bytes: &[u64]) -> Self {
+        let rank = |place: &usize| {
+            let tagged = self.groups.get(*place).is_some_and(|group| group.value.is_some());
+            (tagged, Reverse(bytes.get(*place).copied().unwrap_or_default()), *place)
         };
-        let groups: Vec<Group> = values.iter().enumerate().map(group).collect();
-        let five_minutes = vec![Vec::new(); groups.len()];
-        Ok(Self { range: range.clone(), members, groups, five_minutes })
+        let mut kept: Vec<usize> = (0..self.groups.len()).collect();
+        kept.sort_unstable_by_key(rank);
+        kept.truncate(self.most.saturating_sub(1));
+        kept.sort_unstable();
+        let others = self.groups.len() - kept.len();
+        for member in &mut self.members {
+            member.group = kept.binary_search(&member.group).unwrap_or(kept.len());
+        }
+        let group = |place: &usize| self.groups.get(*place).cloned().unwrap_or_default();
+        let last = Group { others, ..Group::default() };
+        self.groups = kept.iter().map(group).chain([last]).collect();
+        self.counted()
     }
 
     /// No sums yet.
@@ -264,7 +308,7 @@ impl Groups {
         }
     }
 
-    /// The groups, by value; those of no value first.
+    /// The groups, by value; those of no value first, and the others last.
     pub fn finish(mut self) -> Vec<Group> {
         let GroupsRange { from_ns, to_ns, step_ns, .. } = self.range;
         for (group, rows) in self.groups.iter_mut().zip(&self.five_minutes) {
@@ -292,45 +336,6 @@ fn of_step(rows: &[FiveMinuteRow]) -> Option<[u64; 2]> {
         measured.clone().map(|row| bits_per_second(bytes(row), row.covered_ns)).collect()
     };
     Some([percentile_95(rates(|it| it.rx_bytes))?, percentile_95(rates(|it| it.tx_bytes))?])
-}
-
-/// A client's stay in a group.
-#[derive(Debug, PartialEq, Eq)]
-struct Stay {
-    value: Option<String>,
-    from_ns: WallNs,
-    to_ns: WallNs,
-}
-
-/// The stays of a client within the range, oldest first.
-fn stays_of(range: &GroupsRange, client: &str, tags: &[&TagInterval]) -> Vec<Stay> {
-    let ends = tags.iter().flat_map(|it| [Some(it.from_ns), it.to_ns]).flatten();
-    let inside = ends.filter(|at| range.from_ns < *at && *at < range.to_ns);
-    let cuts: BTreeSet<WallNs> = inside.chain([range.from_ns, range.to_ns]).collect();
-    let cuts: Vec<WallNs> = cuts.into_iter().collect();
-    let mut stays: Vec<Stay> = Vec::new();
-    for pair in cuts.windows(2) {
-        let &[from_ns, to_ns] = pair else { continue };
-        let value = |key: &TagKey| {
-            let valid = |it: &&&TagInterval| {
-                it.key == *key
-                    && it.from_ns <= from_ns
-                    && it.to_ns.is_none_or(|to_ns| from_ns < to_ns)
-            };
-            tags.iter().find(valid).map(|it| it.value.as_str())
-        };
-        if !range.having.iter().all(|tag| value(tag.key()) == Some(tag.value())) {
-            continue;
-        }
-        let value =
-            if range.each_client { Some(client) } else { range.by.as_ref().and_then(value) };
-        let value = value.map(str::to_owned);
-        match stays.last_mut() {
-            Some(last) if last.value == value && last.to_ns == from_ns => last.to_ns = to_ns,
-            _ => stays.push(Stay { value, from_ns, to_ns }),
-        }
-    }
-    stays
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use wire::tag::{TAGS_MAX, Tag, TagError, TagKey, TagSet};
 
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 
-/// Most intervals of one client: a change of every tag each day, for as long as rollups are kept. An agent
-/// whose tags change more often keeps its last ones until old intervals expire.
+/// Most intervals of one client by its agent, and as many by operators: a change of every tag each day, for
+/// as long as rollups are kept. Beyond that, tags stay as they are until old intervals expire. Each has its
+/// own, so that no agent takes the operators' place.
 pub const INTERVALS_MAX: usize = 8192;
 
 /// Who says a tag.
@@ -135,10 +136,11 @@ pub enum TagsRefused {
     Tags(#[from] TagError),
     /// Too many intervals.
     #[error(
-        "the tags of this client have changed {INTERVALS_MAX} times; they stay as they are until the \
-         oldest of these changes are as old as rollups get (retention.rollup_5m)"
+        "the tags of this client have changed {INTERVALS_MAX} times by {}; they stay as they are until \
+         the oldest of these changes are as old as rollups get (retention.rollup_5m)",
+        match .0 { TagSource::Agent => "its agent", TagSource::Collector => "`collector tag`" }
     )]
-    Changes,
+    Changes(TagSource),
 }
 
 /// All that a store has about a client's tags.
@@ -165,8 +167,8 @@ impl TagHistory {
         let earliest_ns = self.heard_ns.filter(|heard_ns| *heard_ns <= now_ns).unwrap_or(WallNs(0));
         after.heard_ns = Some(now_ns);
         after.now.agent = tags.clone();
-        after.change(self, since_ns.clamp(earliest_ns, now_ns.max(earliest_ns)), now_ns)?;
-        Ok(after)
+        after.change(self, since_ns.clamp(earliest_ns, now_ns.max(earliest_ns)), now_ns);
+        after.within(self, TagSource::Agent)
     }
 
     /// An operator changes the collector's tags.
@@ -181,8 +183,8 @@ impl TagHistory {
         if after.now.collector.len() > TAGS_MAX {
             return Err(TagError::TooMany(after.now.collector.len()).into());
         }
-        after.change(self, now_ns, now_ns)?;
-        Ok(after)
+        after.change(self, now_ns, now_ns);
+        after.within(self, TagSource::Collector)
     }
 
     /// The client is forgotten: nothing is said of it any more.
@@ -204,12 +206,7 @@ impl TagHistory {
     }
 
     /// Makes the intervals of what differs from `before`.
-    fn change(
-        &mut self,
-        before: &Self,
-        since_ns: WallNs,
-        now_ns: WallNs,
-    ) -> Result<(), TagsRefused> {
+    fn change(&mut self, before: &Self, since_ns: WallNs, now_ns: WallNs) {
         self.end_missing(before, since_ns, now_ns);
         let counting = self.now.counting();
         for (key, value) in counting.iter() {
@@ -233,11 +230,17 @@ impl TagHistory {
             let (key, value) = (key.clone(), value.to_owned());
             self.intervals.push(TagInterval { key, value, source, from_ns, to_ns: None });
         }
-        let grown = self.intervals.len() > before.intervals.len();
-        if grown && self.intervals.len() > INTERVALS_MAX {
-            Err(TagsRefused::Changes)
+    }
+
+    /// Refuses what has made too many intervals of the one who changes. An operator who removes a tag may
+    /// bring back one of an agent that has none left.
+    fn within(self, before: &Self, source: TagSource) -> Result<Self, TagsRefused> {
+        let count = |it: &Self| it.intervals.iter().filter(|it| it.source == source).count();
+        let grown = count(&self) > count(before);
+        if grown && count(&self) > INTERVALS_MAX {
+            Err(TagsRefused::Changes(source))
         } else {
-            Ok(())
+            Ok(self)
         }
     }
 

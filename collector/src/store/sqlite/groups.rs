@@ -5,11 +5,11 @@ use rusqlite::{Connection, params, params_from_iter};
 use wire::frame::flags;
 
 use super::error::Failure;
-use super::number::bounded;
+use super::number::{bounded, number};
 use super::query::{point, table};
 use super::tags::interval;
 use crate::store::port::error::StoreError;
-use crate::store::rows::groups::{Group, GroupMember, GroupRow, Groups, GroupsRange};
+use crate::store::rows::groups::{CHANGES_MAX, Group, GroupMember, GroupRow, Groups, GroupsRange};
 use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
 
@@ -22,6 +22,10 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Gro
         .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
     let groups = Groups::of(range, &clients, &tags(&transaction, range)?);
     let mut groups = groups.map_err(StoreError::from)?;
+    if let Some(count) = groups.too_many() {
+        let bytes = bytes(&transaction, &json(&groups.members), count)?;
+        groups = groups.fold(&bytes);
+    }
     let members = json(&groups.members);
     let resolution = range.resolution();
     rows(&transaction, &groups, &members, resolution)?.for_each(|row| groups.push(row));
@@ -38,7 +42,7 @@ fn tags(db: &Connection, range: &GroupsRange) -> rusqlite::Result<Vec<(i64, TagI
     let places = vec!["?"; keys.len()].join(", ");
     let mut select = db.prepare_cached(&format!(
         "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
-         WHERE key IN ({places}) AND valid_from < ? AND coalesce(valid_to, ?) > ?"
+         WHERE key IN ({places}) AND valid_from < ? AND coalesce(valid_to, ?) > ? LIMIT {CHANGES_MAX} + 1"
     ))?;
     let (from, to) = (bounded(range.from_ns.get()), bounded(range.to_ns.get()));
     let times = [to, i64::MAX, from].map(Value::from);
@@ -54,6 +58,38 @@ fn json(members: &[GroupMember]) -> String {
     format!("[{}]", members.iter().map(row).collect::<Vec<_>>().join(","))
 }
 
+/// The bytes of each of `count` groups over all their time.
+fn bytes(db: &Connection, members: &str, count: usize) -> Result<Vec<u64>, Failure> {
+    let select =
+        format!("{MEMBERS} SELECT m.place, b.rx_bytes, b.tx_bytes {}", of_members("bandwidth_5m"));
+    let mut select = db.prepare_cached(&select)?;
+    let mut sums = vec![0_u64; count];
+    let mut rows = select.query(params![members, flags::STACKED])?;
+    while let Some(row) = rows.next()? {
+        if let Some(sum) = sums.get_mut(row.get::<_, u32>(0)? as usize) {
+            *sum = sum.saturating_add(number(row, 1)?).saturating_add(number(row, 2)?);
+        }
+    }
+    Ok(sums)
+}
+
+/// The members as a table.
+const MEMBERS: &str = "WITH members AS MATERIALIZED (
+     SELECT value ->> 0 AS client, value ->> 1 AS valid_from, value ->> 2 AS valid_to,
+         value ->> 3 AS place FROM json_each(?1))";
+
+/// The rows of a rollup while members were in their groups. NIC by NIC, because the index starts with
+/// client, NIC and time.
+fn of_members(table: &str) -> String {
+    format!(
+        "FROM members m
+         CROSS JOIN nics n ON n.client = m.client
+         CROSS JOIN {table} b ON b.client = m.client AND b.nic = n.id
+             AND b.time >= m.valid_from AND b.time < m.valid_to
+         WHERE b.flags & ?2 = 0"
+    )
+}
+
 /// The sums of each group and interval, by group and time. SQLite joins and filters. Adding up
 /// happens here, because `GROUP BY` would sort all rows first.
 fn rows(
@@ -63,19 +99,11 @@ fn rows(
     resolution: Resolution,
 ) -> Result<impl Iterator<Item = GroupRow> + use<>, Failure> {
     let (table, length) = table(resolution);
-    // NIC by NIC, because the index starts with client, NIC and time.
     let mut select = db.prepare_cached(&format!(
-        "WITH members AS MATERIALIZED (
-             SELECT value ->> 0 AS client, value ->> 1 AS valid_from, value ->> 2 AS valid_to,
-                 value ->> 3 AS place FROM json_each(?1))
-         SELECT b.time, b.{length}, b.rx_bytes, b.rx_packets, b.rx_captured, b.rx_peak_1ms_bytes,
-             b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured, b.tx_peak_1ms_bytes,
-             b.tx_peak_10ms_bytes, b.drops, 0, m.place
-         FROM members m
-         CROSS JOIN nics n ON n.client = m.client
-         CROSS JOIN {table} b ON b.client = m.client AND b.nic = n.id
-             AND b.time >= m.valid_from AND b.time < m.valid_to
-         WHERE b.flags & ?2 = 0"
+        "{MEMBERS} SELECT b.time, b.{length}, b.rx_bytes, b.rx_packets, b.rx_captured,
+             b.rx_peak_1ms_bytes, b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured,
+             b.tx_peak_1ms_bytes, b.tx_peak_10ms_bytes, b.drops, 0, m.place {}",
+        of_members(table)
     ))?;
     let mut sums = groups.unordered_sums();
     let mut rows = select.query(params![members, flags::STACKED])?;

@@ -40,8 +40,15 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
         now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let (client, tags) = (client.clone(), tags.clone());
-        let said = move |history: &TagHistory| history.on_agent(&tags, since_ns, now_ns);
-        self.writer().lease(move |db| change(db, &client, said).map(drop)).await
+        self.writer()
+            .lease(move |db| {
+                if agents(db, &client)? == tags {
+                    return Ok(());
+                }
+                let said = |history: &TagHistory| history.on_agent(&tags, since_ns, now_ns);
+                change(db, &client, said).map(drop)
+            })
+            .await
     }
 
     async fn tag(
@@ -73,6 +80,20 @@ fn tagged(db: &Connection) -> Result<Vec<TaggedClient>, Failure> {
         }
     }
     Ok(clients)
+}
+
+/// The tags of a client's agent.
+fn agents(db: &Connection, client: &ClientId) -> rusqlite::Result<TagSet> {
+    let mut select = db.prepare_cached(
+        "SELECT key, value FROM client_tags JOIN clients ON clients.id = client
+         WHERE client_id = ?1 AND source = ?2 AND forgotten_at IS NULL",
+    )?;
+    let rows = [client.as_str(), TagSource::Agent.name()];
+    let mut tags = TagSet::default();
+    for found in select.query_map(rows, |row| tag(row, 0))? {
+        tags.set(found?);
+    }
+    Ok(tags)
 }
 
 fn intervals_of(db: &Connection, client: &ClientId) -> Result<Vec<TagInterval>, Failure> {

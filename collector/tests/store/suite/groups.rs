@@ -173,3 +173,36 @@ pub async fn the_percentile_of_a_group_pools_its_nics_before_ranking(place: &imp
     let steps: Vec<_> = ams.points.iter().map(|it| it.percentile.unwrap()[0]).collect();
     assert_eq!(steps, [2_666_667, 5_333_333, 2_666_667, 2_666_667]);
 }
+
+pub async fn of_too_many_groups_the_largest_are_shown_and_the_others_are_one(place: &impl Place) {
+    let store = place.open().await;
+    // Host n of site s<n> has received n bytes; host 0 has no site.
+    for n in 0..8_u64 {
+        let id = format!("host-{n}");
+        store.open_sessions(&client(&id), &hello(&[1 + n]), WallNs(START)).await.unwrap();
+        if n > 0 {
+            let site = TagSet::new([Tag::new("site", &format!("s{n}")).unwrap()]).unwrap();
+            store.record_tags(&client(&id), &site, WallNs(START), WallNs(START)).await.unwrap();
+        }
+        let rx = Counts { bytes: Bytes(n), packets: Packets(1), ..Counts::default() };
+        let interval_ns = 5 * MINUTE;
+        let start_ns = WallNs(START);
+        let sample = Sample { nic: nic("eth0"), start_ns, interval_ns, rx, ..Sample::default() };
+        store.commit(&Agent::new(&id, 1 + n, 1).next(vec![sample])).await.unwrap();
+    }
+    // So many 5-minute intervals that memory has room for five groups.
+    let groups = store.groups(&range("site", &[], 450_000, 10_080)).await.unwrap();
+    let found: Vec<_> = groups
+        .iter()
+        .map(|it| (it.value.as_deref(), it.others, it.clients, rx_bytes(it)))
+        .collect();
+    let expected = [
+        // Before, none had a site.
+        (None, 0, 8, 0),
+        (Some("s5"), 0, 1, 5),
+        (Some("s6"), 0, 1, 6),
+        (Some("s7"), 0, 1, 7),
+        (None, 4, 4, 1 + 2 + 3 + 4),
+    ];
+    assert_eq!(found, expected);
+}

@@ -9,7 +9,16 @@ use wire::tag::TagSet;
 use super::place::{Place, assert_sound};
 use crate::batches::{DAY, MINUTE, START, client, hello};
 
-fn tags(text: &str) -> TagSet {
+/// What an agent says in five connections, at which minute, and whether that writes to the store.
+pub const SAID: [(&str, u64, bool); 5] = [
+    ("", 1, false),
+    ("site=ams", 2, true),
+    ("site=ams", 9, false),
+    ("", 20, true),
+    ("", 21, false),
+];
+
+pub fn tags(text: &str) -> TagSet {
     TagSet::new(text.split_whitespace().map(|it| it.parse().unwrap())).unwrap()
 }
 

@@ -119,16 +119,57 @@ fn rows_of_nics_are_added_up_by_interval_in_any_order() {
 }
 
 #[test]
-fn an_answer_that_is_too_large_is_refused() {
-    let tags: Vec<_> = (0..101).map(|at| tag(at, &format!("site=s{at}"), 0, None)).collect();
-    let clients = [vec![(0, "c0".to_owned())], numbered(100)].concat();
-    let of = |intervals, clients: &[(i64, String)]| {
-        Groups::of(&range(Some("site"), &[], intervals, 1), clients, &tags).map(|_| ())
+fn of_too_many_groups_the_largest_stay_and_the_others_are_one_with_their_number() {
+    let tags: Vec<_> = (1..=150).map(|at| tag(at, &format!("site=s{at:03}"), 0, None)).collect();
+    let clients = [vec![(0, "c0".to_owned())], numbered(150)].concat();
+    let groups = |intervals| {
+        let range = range(Some("site"), &[], intervals, 1);
+        Groups::of(&range, &clients, &tags).unwrap()
     };
-    assert_eq!(of(9, &clients), Err(TooManyGroups::Groups(101)));
-    assert_eq!(of(9, &clients[..100]), Ok(()));
-    let (groups, each) = (100, 5001);
-    assert_eq!(of(5001, &clients[..100]), Err(TooManyGroups::Intervals { groups, each }));
+    assert_eq!(groups(9).too_many(), Some(151));
+    // The host without a tag has place 0 and carried least; it stays.
+    let bytes: Vec<u64> = (0..=150).collect();
+    let folded = groups(9).fold(&bytes);
+    assert_eq!(folded.too_many(), None);
+    let found = folded.groups.iter().map(|it| (it.value.as_deref(), it.clients, it.others));
+    let found: Vec<_> = found.collect();
+    assert_eq!(found.len(), 100);
+    let expected = [(None, 1, 0), (Some("s053"), 1, 0), (Some("s054"), 1, 0)];
+    assert_eq!((&found[..3], found[99]), (&expected[..], (None, 52, 52)));
+    let group = |client: i64| folded.members.iter().find(|it| it.client == client).unwrap().group;
+    assert_eq!([0, 1, 52, 53, 150].map(group), [0, 99, 99, 1, 98]);
+    // Over a long range there are fewer.
+    let long = groups(200_000);
+    assert_eq!(long.too_many(), Some(151));
+    let long = long.fold(&bytes);
+    let found: Vec<_> = long.groups.iter().map(|it| (it.value.as_deref(), it.others)).collect();
+    assert_eq!(found, [(None, 0), (None, 150)]);
+    assert_eq!(groups(300_000).fold(&bytes).groups.len(), 1);
+}
+
+#[test]
+fn stays_of_a_client_that_changes_all_the_time_take_no_time() {
+    let tags: Vec<_> =
+        (0..8192).map(|at| tag(1, &format!("site=s{}", at % 7), at, Some(at + 1))).collect();
+    let begun = std::time::Instant::now();
+    let groups =
+        Groups::of(&range(Some("site"), &["site=s3"], 8192, 1), &numbered(1), &tags).unwrap();
+    assert_eq!(groups.members.len(), 1170);
+    let all = Groups::of(&range(Some("site"), &[], 8192, 1), &numbered(1), &tags).unwrap();
+    assert_eq!((all.members.len(), all.groups.len()), (8192, 7));
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_refused() {
+    let tags: Vec<_> = vec![tag(1, "site=ams", 0, None); CHANGES_MAX + 1];
+    let of = |intervals, tags: &[_]| {
+        Groups::of(&range(Some("site"), &[], intervals, 1), &numbered(1), tags).map(|_| ())
+    };
+    assert_eq!(of(500_001, &[]), Err(TooManyGroups::Intervals(500_001)));
+    assert_eq!(of(500_000, &[]), Ok(()));
+    assert_eq!(of(9, &tags), Err(TooManyGroups::Changes));
+    assert_eq!(of(9, &tags[1..]), Ok(()));
 }
 
 #[test]

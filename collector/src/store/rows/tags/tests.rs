@@ -116,8 +116,24 @@ fn too_many_tags_and_changes_are_refused() {
     let history = TagHistory { intervals, ..none };
     let later = INTERVALS_MAX as u64 * 5 * MINUTE;
     let refused = history.on_agent(&set("site=last"), WallNs(later), WallNs(later));
-    assert_eq!(refused, Err(TagsRefused::Changes));
+    assert_eq!(refused, Err(TagsRefused::Changes(TagSource::Agent)));
     assert!(history.on_agent(&set(""), WallNs(later), WallNs(later)).is_ok(), "none adds none");
+    // An operator has intervals of his own, and takes his tag back.
+    let tagged = history.on_collector(&changes("site=ams"), WallNs(later)).unwrap();
+    let known =
+        TagHistory { now: ClientTags { agent: set("site=old"), ..tagged.now.clone() }, ..tagged };
+    let back = known.on_collector(&changes("site-"), WallNs(later + 10 * MINUTE)).unwrap();
+    assert!(told(&back, "site").ends_with(&format!(
+        "ams!:{0}-{1} old:{1}-",
+        later / MINUTE,
+        later / MINUTE + 10
+    )));
+    let by_operators = |it: TagInterval| TagInterval { source: TagSource::Collector, ..it };
+    let intervals = (0..INTERVALS_MAX as u64).map(closed).map(by_operators).collect();
+    let full = TagHistory { intervals, ..TagHistory::default() };
+    let refused = full.on_collector(&changes("site=last"), WallNs(later));
+    assert_eq!(refused, Err(TagsRefused::Changes(TagSource::Collector)));
+    assert!(full.on_agent(&set("site=last"), WallNs(later), WallNs(later)).is_ok());
 }
 
 #[test]
