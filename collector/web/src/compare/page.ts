@@ -41,6 +41,8 @@ class ComparePage implements Viewed {
   private subjects: readonly Subject[];
   private lines: Line[] = [];
   private step = 0;
+  /** What was asked for and is too much. */
+  private refused = "";
   private drawn: { key: string; drawing: Drawing } | undefined;
 
   constructor(main: HTMLElement, asked: readonly Subject[], look: Look) {
@@ -61,7 +63,8 @@ class ComparePage implements Viewed {
       element("div", { class: "panels" }, panel),
     );
     const left = asked.slice(MOST).map(named).join(", ");
-    if (left) this.note(t("tooMany", MOST, left));
+    this.refused = left ? t("tooMany", MOST, left) : "";
+    this.note(this.refused);
     this.view.every(REFRESH, () => void this.load());
     this.unfollow = followAll((_, structural) => {
       if (structural) this.rename();
@@ -136,7 +139,7 @@ class ComparePage implements Viewed {
   private leaveOut(index: number): void {
     this.subjects = this.subjects.filter((_, place) => place !== index);
     this.lines = this.lines.filter((_, place) => place !== index);
-    this.note("");
+    this.refused = "";
     this.changed(true);
     this.show();
   }
@@ -155,6 +158,7 @@ class ComparePage implements Viewed {
     try {
       const loaded = await load(subjects, this.view.limits(), signal);
       if (signal.aborted) return;
+      this.note(this.refused);
       this.take(subjects, loaded);
     } catch (error) {
       // That the collector can't be reached is said above.
