@@ -1,23 +1,17 @@
 //! The pages with simulated agents.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use collector::store::{Forget, Register, Registered, Store};
+use collector::store::{Forget, Register, Registered};
 use collector::time::now_ns;
 use collector::web::Access;
-use serde_json::json;
-use testbed::quick_once;
 use tokio::sync::Mutex;
-use wire::Packets;
 use wire::WallNs;
-use wire::frame::Sample;
 use wire::message::Inventory;
-use wire::tag::{Tag, TagSet};
 
 use crate::driver::Browser;
-use crate::site::{Agent, Flow, INTERVAL, SECOND, Site, company};
+use crate::site::{Agent, Flow, INTERVAL, SECOND, Site};
 use crate::values::must_agree;
 
 /// A site with one client that has a history and keeps sending.
@@ -286,98 +280,6 @@ async fn a_client_that_only_the_store_knows_is_shown_as_down_with_its_history() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_loses_packets_is_marked_among_others() {
-    let site = Site::start(Access::default()).await;
-    let _flow = company(&site);
-    let browser = Browser::start(&site.address).await;
-    browser.open("/").await;
-    let backup = row("backup-1");
-    browser.until(&format!("/\\d lost/.test({backup}?.textContent)")).await;
-    browser.until("document.querySelector('#troubled').textContent === '1'").await;
-    assert_eq!(browser.text("#connected").await, "12 of 12");
-    browser.click("#only").await;
-    browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 1").await;
-    browser.must_be_content().await;
-}
-
-/// Opacity of the chart just above its zero line, at a share of the range: 0 if it was measured without
-/// loss, 255 if nothing was measured, in between if packets were lost. Takes the median of neighbouring
-/// pixels, because grid lines lie between them.
-fn opacity(share: f64) -> String {
-    format!(
-        "(() => {{ const canvas = document.querySelector('#chart canvas'); \
-         const over = document.querySelector('#chart .u-over').getBoundingClientRect(); \
-         const own = canvas.getBoundingClientRect(); \
-         const x = Math.round((over.left - own.left + over.width * {share}) * devicePixelRatio); \
-         const y = Math.round((over.top - own.top + over.height * 0.75) * devicePixelRatio) - 8; \
-         const {{ data }} = canvas.getContext('2d').getImageData(x - 2, y, 5, 1); \
-         return [3, 7, 11, 15, 19].map((at) => data[at]).sort((a, b) => a - b)[2]; }})()"
-    )
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn loss_and_gaps_are_shown_where_they_were() {
-    let site = Arc::new(Site::start(Access::default()).await);
-    let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
-    let end = now_ns() / SECOND * SECOND;
-    let begin = end - 100 * SECOND;
-    agent.enrol(&site, begin + SECOND).await;
-    // 100 s: no data from second 20 to 30, loss in second 50.
-    let mut samples: Vec<Sample> = Vec::new();
-    for n in (0..200).filter(|n| !(40..60).contains(n)) {
-        let sample = agent.sample(0, begin + n * INTERVAL, INTERVAL);
-        samples.push(Sample { drops: if n == 100 { Packets(1234) } else { Packets(0) }, ..sample });
-    }
-    let frames: Vec<_> = samples.chunks(20).map(|few| agent.frame_of(few.to_vec())).collect();
-    agent.commit(&site, frames).await;
-    for (up, at) in [(false, 70), (true, 75)] {
-        let inventory = Inventory { nics: vec![Agent::nic("eth0", up)] };
-        site.store
-            .record_inventory(&agent.id, &inventory, WallNs(begin + at * SECOND))
-            .await
-            .unwrap();
-    }
-    let browser = Browser::start(&site.address).await;
-    let (from, to) = (begin / 1_000_000, end / 1_000_000);
-    browser.open(&format!("/client/web-1/eth0?from={from}&to={to}&peaks=0")).await;
-    browser.until("document.querySelector('#chart').dataset.points === '180'").await;
-    browser.until(&format!("{} === 255", opacity(0.25))).await;
-    browser.until(&format!("{} === 0", opacity(0.15))).await;
-    browser.until(&format!("((seen) => seen > 40 && seen < 255)({})", opacity(0.5025))).await;
-    browser.until(&format!("{} === 0", opacity(0.48))).await;
-    for kind in ["lost", "started", "link_down", "link_up"] {
-        browser
-            .until(&format!("document.querySelector('#events [data-event={kind}]') !== null"))
-            .await;
-    }
-    assert!(browser.text("[data-event=lost]").await.contains("1 234 packets lost"));
-    // The NIC's totals of lost, late and inexact packets, and their explanations.
-    let mut frame = agent.frame([end]);
-    (frame.samples[0].drops, frame.samples[0].late, frame.samples[0].inexact) =
-        (Packets(1234), 56, 7);
-    site.live.observe(&agent.id, &frame, now_ns());
-    for (key, count) in [("drops_total", "1 234"), ("late_total", "56"), ("inexact_total", "7")] {
-        let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
-        browser.until(&format!("{shown} === '{count}'")).await;
-    }
-    let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr')?.title";
-    browser.until(&format!("{meaning}?.includes('lower bound') === true")).await;
-    browser.click("#peaks").await;
-    browser.resize(1120, 740).await;
-    browser.picture("client").await;
-    browser.click("#peaks").await;
-    // A click on the event leads there.
-    browser.click("[data-event=lost] button").await;
-    browser.until("Number(document.querySelector('#chart').dataset.points) < 130").await;
-    browser.click("#language").await;
-    browser.until(&format!("{meaning}?.includes('下限') === true")).await;
-    browser.open("/?columns=drops").await;
-    let told = format!("{}?.querySelector('.figure.drops').title", row("web-1"));
-    browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
-    browser.must_be_content().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_asked_for_once() {
     let (site, _flow) = busy(Access::default().with_token("0123456789abcdef")).await;
     let browser = Browser::start(&site.address).await;
@@ -413,126 +315,6 @@ async fn a_token_is_asked_for_once() {
     // No script can read the session.
     assert_eq!(browser.value("document.cookie").await, "");
     assert_eq!(browser.value("JSON.stringify(localStorage).includes('0123')").await, false);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_clients_stay_smooth() {
-    let site = Arc::new(Site::start(Access::default()).await);
-    let mut agents: Vec<Agent> = (0..1000)
-        .map(|n| Agent::new(&format!("host-{n:04}"), "", 1000 + n, 1_000_000 + n * 40_000))
-        .collect();
-    for (n, agent) in agents.iter().enumerate() {
-        agent.connect(&site.live);
-        let tag = Tag::new("site", &format!("s{}", n % 20)).unwrap();
-        site.live.on_agent_tags(&agent.id, &TagSet::new([tag]).unwrap());
-    }
-    // Three of the busiest clients have a problem each.
-    site.live.on_disconnected(&agents[998].id, now_ns());
-    let nics = vec![Agent::nic("eth0", true), Agent::nic("eth1", false)];
-    site.live.on_inventory(&agents[996].id, &Inventory { nics });
-    let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, live) = (stop.clone(), site.live.clone());
-    let traffic = std::thread::spawn(move || {
-        while !stopped.load(Ordering::Relaxed) {
-            let begun = std::time::Instant::now();
-            let start = now_ns() / INTERVAL * INTERVAL - INTERVAL;
-            for (n, agent) in agents.iter_mut().enumerate() {
-                let mut frame = agent.frame([start]);
-                frame.samples[0].drops = if n == 994 { Packets(12) } else { Packets(0) };
-                live.observe(&agent.id, &frame, now_ns());
-            }
-            std::thread::sleep(Duration::from_millis(500).saturating_sub(begun.elapsed()));
-        }
-    });
-    let browser = Browser::start(&site.address).await;
-    browser.open("/").await;
-    browser.until("document.querySelector('#connected')?.textContent === '999 of 1000'").await;
-    browser.until("document.querySelector('#total-rx').textContent.includes('Gbit/s')").await;
-    browser.until("document.querySelector('#troubled').textContent === '3'").await;
-    browser.picture("thousand").await;
-    tell_cost(&site, &browser).await;
-    // From a click to the frame that shows its result: the best of several tries, because the machine
-    // may be busy with other tests.
-    let click = "
-        const row = () => document.querySelector('.rows [aria-rowindex=\"2\"]')?.dataset.client;
-        const times = [];
-        for (let turn = 0; turn < 12; turn += 1) {
-            const button = document.querySelector(`[data-sort=${turn % 2 ? 'client' : 'rx'}]`);
-            const begun = performance.now();
-            button.click();
-            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-            times.push(performance.now() - begun);
-            await new Promise((done) => setTimeout(done, 200));
-        }
-        return times.sort((a, b) => a - b);";
-    quick_once("a click that is answered at once", async || {
-        let times = browser.run(click).await;
-        println!("a click answered, ms: {times}");
-        times[0].as_f64().unwrap() < 100.0
-    })
-    .await;
-    no_long_tasks(&browser).await;
-    // So does it in groups.
-    browser.open("/?by=site&sort=rx").await;
-    browser.until("document.querySelectorAll('.rows .group:not([hidden])').length > 0").await;
-    browser.until("document.querySelector('#connected')?.textContent === '999 of 1000'").await;
-    println!(
-        "in groups: main thread busy: {:.1} %",
-        browser.load(Duration::from_secs(2)).await * 100.0
-    );
-    no_long_tasks(&browser).await;
-    browser.open("/").await;
-    browser.until("document.querySelector('#troubled').textContent === '3'").await;
-    // Only the visible rows exist.
-    let rows = browser.value("document.querySelectorAll('.rows .row').length").await;
-    assert!(rows.as_u64().unwrap() < 60, "{rows}");
-    browser.value("document.querySelector('.scroll').scrollTo(0, 20000)").await;
-    browser.until("Number(document.querySelector('.rows .row:not([hidden])').getAttribute('aria-rowindex')) > 400").await;
-    browser.click("#only").await;
-    browser.until("document.querySelectorAll('.rows .row:not([hidden])').length === 3").await;
-    browser.until("/\\d lost/.test(document.querySelector('.rows').textContent)").await;
-    browser.picture("attention").await;
-    stop.store(true, Ordering::Relaxed);
-    traffic.join().unwrap();
-    assert_ne!(browser.value("document.querySelector('#total-tx').textContent").await, json!("–"));
-    browser.must_be_content().await;
-}
-
-/// Nothing keeps the page's main thread busy for long.
-async fn no_long_tasks(browser: &Browser) {
-    quick_once("two seconds without a long task", async || {
-        let tasks = browser
-            .run(
-                "window.longTasks.length = 0; await new Promise((done) => setTimeout(done, 2000)); \
-                  return window.longTasks",
-            )
-            .await;
-        let tasks = tasks.as_array().unwrap().iter().map(|task| task.as_f64().unwrap());
-        let longest = tasks.fold(0.0, f64::max);
-        println!("longest task in 2 s, ms: {longest}");
-        longest < 200.0
-    })
-    .await;
-}
-
-/// Prints what a page with all clients costs.
-async fn tell_cost(site: &Site, browser: &Browser) {
-    let first = browser
-        .value(
-            "[performance.getEntriesByName('first-contentful-paint')[0]?.startTime, \
-              window.firstRow]",
-        )
-        .await;
-    let load = browser.load(Duration::from_secs(8)).await;
-    let mut updates = site.live.subscribe();
-    let (mut bytes, mut count) = (0, 0);
-    let until = tokio::time::Instant::now() + Duration::from_secs(4);
-    while let Ok(Ok(update)) = tokio::time::timeout_at(until, updates.recv()).await {
-        bytes += update.json.len();
-        count += 1;
-    }
-    println!("first paint and first rows, ms: {first}; main thread busy: {:.1} %", load * 100.0);
-    println!("updates: {count} in 4 s, {} bytes each, {} per second", bytes / count, bytes / 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
