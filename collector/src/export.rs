@@ -46,8 +46,8 @@ pub struct ExportRequest {
 /// Characters that start a formula in a spreadsheet, also in full-width form.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
-/// Escapes a text so that no spreadsheet runs it and hidden characters show.
-fn guarded(text: &str) -> String {
+/// Escapes a text of a cell so that no spreadsheet runs it and hidden characters show.
+pub fn guarded(text: &str) -> String {
     let guard = if text.starts_with(FORMULA) { "'" } else { "" };
     format!("{guard}{}", Foreign(text))
 }

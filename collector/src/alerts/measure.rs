@@ -185,6 +185,17 @@ impl Measure {
     }
 }
 
+impl Side {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+}
+
 impl Unit {
     /// Its name in messages.
     #[must_use]

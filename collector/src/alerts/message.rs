@@ -95,7 +95,7 @@ impl MessageFacts {
             id: String::new(),
             incident: String::new(),
             state: event.name().to_owned(),
-            title: title(incident, rule),
+            title: title(incident),
             text: lines(incident, rule, words),
             link: words.url.map(|url| link(url, incident)),
             rule: incident.rule.clone(),
@@ -158,20 +158,22 @@ impl MessageFacts {
 }
 
 /// What happened, in a line: who, what, how much.
-fn title(incident: &AlertIncident, rule: &AlertRule) -> String {
+#[must_use]
+pub fn title(incident: &AlertIncident) -> String {
     let AlertSubject { client, nic, direction, name } = &incident.subject;
     let parts = [client, nic, direction, name];
     let who: Vec<&str> =
         parts.into_iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
     let who = who.join(" ");
-    let unit = rule.unit();
-    let (value, bound) = (unit.show(incident.value), unit.show(incident.bound));
-    let side = match rule.bounds.side {
-        Side::Above => "above",
-        Side::Below => "below",
+    // Of a newer collector.
+    let Some(measure) = Measure::of_name(&incident.measure) else {
+        return format!("{who}: {}", incident.measure);
     };
+    let unit = measure.unit();
+    let (value, bound) = (unit.show(incident.value), unit.show(incident.bound));
+    let side = side(incident, measure).name();
     if incident.resolved_ns.is_some() {
-        let over = match (rule.measure, incident.ended.as_deref()) {
+        let over = match (measure, incident.ended.as_deref()) {
             (_, Some("no_data")) => "no more data, so this alert ends".to_owned(),
             (Measure::HostDown, _) => "up again".to_owned(),
             (Measure::Store, _) => "the store works again".to_owned(),
@@ -181,7 +183,7 @@ fn title(incident: &AlertIncident, rule: &AlertRule) -> String {
         };
         return format!("{who}: {over}");
     }
-    match rule.measure {
+    match measure {
         Measure::HostDown => format!("{who}: down"),
         Measure::Store => format!("{who}: the store fails"),
         Measure::Loss => format!("{who}: {value} lost"),
@@ -192,6 +194,13 @@ fn title(incident: &AlertIncident, rule: &AlertRule) -> String {
         Measure::Certificate => format!("{who}: a certificate expires in {value}"),
         measure => format!("{who}: {} {value}, {side} {bound}", noun(measure)),
     }
+}
+
+/// On which side of its bound the value was when the rule fired.
+#[must_use]
+pub fn side(incident: &AlertIncident, measure: Measure) -> Side {
+    let by_value = if incident.value < incident.bound { Side::Below } else { Side::Above };
+    measure.side().unwrap_or(by_value)
 }
 
 /// What a measure is called in a title.

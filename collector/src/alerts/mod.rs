@@ -16,6 +16,7 @@
 //! of it to [`Engine::observe`].
 
 pub mod config;
+mod csv;
 mod engine;
 mod holder;
 pub mod measure;
@@ -30,9 +31,10 @@ mod template;
 pub mod watch;
 
 pub use self::config::AlertsSection;
+pub use self::csv::csv;
 pub use self::engine::Engine;
 pub use self::holder::Owner;
-pub use self::message::MessageFacts;
+pub use self::message::{MessageFacts, side, title};
 pub use self::outbox::{AlertOutbox, DELIVERIES};
 pub use self::recorder::{FIRING, Recorder};
 pub use self::rule::{AlertRule, AlertRules, SILENCE_MAX};

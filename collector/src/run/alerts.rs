@@ -85,6 +85,12 @@ impl Alerting {
         Ok(Self { engine, outbox, url, section: config.alerts.clone(), tasks })
     }
 
+    /// Tells the rules in force.
+    pub fn rules(&self) -> impl Fn() -> AlertRules + Send + Sync + use<> {
+        let engine = self.engine.clone();
+        move || engine.rules()
+    }
+
     /// Takes new rules and targets.
     pub fn replace(&mut self, section: &AlertsSection, plan: AlertPlan) {
         if self.section == *section {

@@ -168,6 +168,8 @@ async fn serve(
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
+        alerts: store.clone(),
+        rules: Arc::new(alerting.rules()),
         book: book.clone(),
         dates: dates.clone(),
         writer: Arc::new(move || health.state()),

@@ -39,7 +39,7 @@ use crate::identity::EnrolmentStore;
 pub use self::commit::Commit;
 pub use self::port::account_cycles::{CycleRecords, KeepCycles};
 pub use self::port::accounts::Metering;
-pub use self::port::alerts::{Alerts, Silences};
+pub use self::port::alerts::{AlertReader, Alerts, Silences};
 pub use self::port::check::Check;
 pub use self::port::claims::{Claims, SecondHosts};
 pub use self::port::error::StoreError;
@@ -58,8 +58,8 @@ pub use self::rows::accounts::{
     CountedGap, KnownNic, LinkTurn, MeterRow, NicBefore, NicHistory, TagStay, Volume,
 };
 pub use self::rows::alerts::{
-    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
-    AlertRef, AlertSilence, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome,
+    AlertChange, AlertCursor, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage,
+    AlertRange, AlertRef, AlertSilence, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome,
     QueuedMessage, RETRY_MAX_NS,
 };
 pub use self::rows::batch::{Batch, SessionBatch};
@@ -109,9 +109,15 @@ impl<T> Database for T where
 }
 
 /// Read access to a database, also beside the collectors that use it.
-pub trait Reader: Query + Check + Export + Register + SecondHosts + AccountReader + Tagged {}
+pub trait Reader:
+    Query + Check + Export + Register + SecondHosts + AccountReader + AlertReader + Tagged
+{
+}
 
-impl<T: Query + Check + Export + Register + SecondHosts + AccountReader + Tagged> Reader for T {}
+impl<T> Reader for T where
+    T: Query + Check + Export + Register + SecondHosts + AccountReader + AlertReader + Tagged
+{
+}
 
 /// All that statements of accounts are made of.
 pub trait AccountReader: Metering + CycleRecords {}

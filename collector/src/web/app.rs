@@ -18,10 +18,11 @@ use super::throttle::SignInThrottle;
 use super::tls::HttpTls;
 use super::turns::{NoTurn, Turn, TurnLimits, Turns};
 use crate::accounts::AccountBook;
+use crate::alerts::AlertRules;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::store::dates::Dates;
-use crate::store::{Query, StoreError};
+use crate::store::{AlertReader, Query, StoreError};
 use crate::writer::StoreState;
 
 /// `Retry-After` of refused requests.
@@ -34,6 +35,10 @@ pub struct WebState {
     pub live: Live,
     /// Stored figures.
     pub query: Arc<dyn Query>,
+    /// Incidents of alerts, and silences.
+    pub alerts: Arc<dyn AlertReader>,
+    /// The rules in force.
+    pub rules: Arc<dyn Fn() -> AlertRules + Send + Sync>,
     /// The accounts and their statements.
     pub book: AccountBook,
     /// The store's clock.

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod activity;
+mod alerts;
 mod app;
 mod assets;
 mod cache;
@@ -145,6 +146,9 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accounts::accounts))
         .routes(routes!(accounts::cycles))
         .routes(routes!(accounts::evidence))
+        .routes(routes!(alerts::alerts))
+        .routes(routes!(alerts::rules))
+        .routes(routes!(alerts::silences))
         .routes(routes!(events::events))
         .routes(routes!(live::live))
         .routes(routes!(overview::overview))

@@ -123,7 +123,7 @@ async fn two_collectors_of_one_database_tell_of_one_incident_once_and_that_it_is
     let waiting = receiver.clone();
     tokio::task::spawn_blocking(move || waiting.wait(40)).await.unwrap();
     // The second one has seen the end, too.
-    let range = AlertRange { firing: true, before_ns: WallNs::MAX, limit: 100 };
+    let range = AlertRange::firing(100);
     until("the end of all incidents", async || {
         stores[1].alerts(&range).await.unwrap().incidents.is_empty()
     })
@@ -154,6 +154,7 @@ async fn a_silence_mutes_until_it_ends_and_then_what_still_fires_is_told() {
         id: "abc".into(),
         rule: String::new(),
         client: "web-*".into(),
+        nic: String::new(),
         tag: String::new(),
         from_ns: now_ns() - 1_000_000_000,
         until_ns: now_ns() + 3_600_000_000_000,
@@ -164,7 +165,7 @@ async fn a_silence_mutes_until_it_ends_and_then_what_still_fires_is_told() {
     let mut parts = Parts::start(&full(&receiver, ""), store.clone(), 1);
     parts.connect("web-1", "");
     parts.connect("db-1", "");
-    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let range = AlertRange::newest(10);
     let shown = async |client: &str| {
         let incidents = store.alerts(&range).await.unwrap().incidents;
         incidents.into_iter().find(|it| it.subject.client == client)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use collector::accounts::AccountBook;
+use collector::alerts::AlertRules;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::dates::Dates;
@@ -126,6 +127,8 @@ impl Site {
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
+            alerts: store.clone(),
+            rules: Arc::new(AlertRules::default),
             book: AccountBook::new(store.clone(), vec![]),
             dates,
             writer: Arc::new(move || told.lock().unwrap().clone()),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::store::{
-    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRange, AlertRef, AlertSilence,
-    AlertSubject, ClaimedMessage, Database, MessageLease, MessageOutcome, QueuedMessage,
-    RetentionLimits,
+    AlertChange, AlertCursor, AlertEnd, AlertEvent, AlertIncident, AlertRange, AlertRef,
+    AlertSilence, AlertSubject, ClaimedMessage, Database, MessageLease, MessageOutcome,
+    QueuedMessage, RetentionLimits,
 };
 use collector::time::now_ns;
 use testbed::until;
@@ -71,7 +71,7 @@ async fn settle(store: &Arc<dyn Database>, message: &ClaimedMessage, outcome: Me
 }
 
 async fn page(store: &Arc<dyn Database>) -> Vec<AlertIncident> {
-    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let range = AlertRange::newest(10);
     store.alerts(&range).await.unwrap().incidents
 }
 
@@ -117,7 +117,7 @@ pub async fn of_one_rule_and_subject_one_incident_is_open_and_told_once(place: &
     let ids: Vec<_> = known.iter().map(|it| (it.id.as_str(), it.ended.as_deref())).collect();
     assert_eq!(ids, [("c", None), (first.as_str(), Some("calm"))]);
     assert_eq!((known[1].resolved_ns, known[1].worst), (Some(at + SECOND), 99.0));
-    let range = AlertRange { firing: true, before_ns: WallNs::MAX, limit: 10 };
+    let range = AlertRange::firing(10);
     assert_eq!(store.alerts(&range).await.unwrap().incidents.len(), 1);
     let count = "SELECT count(*) FROM alert_messages WHERE event = 'resolved'";
     assert_eq!(place.numbers(count).await, [2]);
@@ -150,7 +150,7 @@ pub async fn a_message_is_sent_by_one_until_its_lease_ends(place: &impl Place) {
     // The one whose lease has ended was slow, not dead.
     settle(&store, &again[0], MessageOutcome::Retry(Duration::ZERO, "late".into())).await;
     assert_eq!(claim(&store, "ops", LEASE).await, []);
-    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let range = AlertRange::newest(10);
     let deliveries = store.alerts(&range).await.unwrap().deliveries;
     let shown = deliveries.iter().map(|it| (it.target.as_str(), it.state.as_str(), it.attempts));
     assert_eq!(shown.collect::<Vec<_>>(), [("mail", "waiting", 0), ("ops", "sent", 2)]);
@@ -176,7 +176,7 @@ pub async fn that_it_is_over_is_told_after_that_it_began(place: &impl Place) {
     settle(&store, &first[0], MessageOutcome::Failed("gone".into())).await;
     let second = claim(&store, "ops", LEASE).await;
     assert_eq!((second[0].event, second[0].body.as_str()), (AlertEvent::Resolved, "over"));
-    let range = AlertRange { firing: false, before_ns: WallNs::MAX, limit: 10 };
+    let range = AlertRange::newest(10);
     let deliveries = store.alerts(&range).await.unwrap().deliveries;
     let failed = deliveries.iter().find(|it| it.state == "failed").unwrap();
     assert_eq!((failed.target.as_str(), failed.error.as_deref()), ("ops", Some("gone")));
@@ -221,6 +221,7 @@ pub async fn silences_are_for_all_collectors_until_they_end(place: &impl Place) 
         id: id.into(),
         rule: "full".into(),
         client: "web-*".into(),
+        nic: String::new(),
         tag: String::new(),
         from_ns: at,
         until_ns,
@@ -256,4 +257,44 @@ pub async fn alerts_that_are_over_are_deleted_by_age_with_their_messages(place: 
     let count = "SELECT count(*) FROM alert_messages WHERE incident = 'old'";
     assert_eq!(place.numbers(count).await, [0]);
     assert_eq!(place.numbers("SELECT count(*) FROM alert_messages").await, [6]);
+}
+
+pub async fn history_comes_page_by_page_by_time_rule_and_client(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    // Three at the same moment, and one later that fires still.
+    let mut changes: Vec<AlertChange> = Vec::new();
+    for client in ["a", "b", "c"] {
+        changes.push(AlertChange::Open(incident(client, client, at), vec![]));
+        changes.push(AlertChange::Resolve(end(client, at), vec![]));
+    }
+    let other = AlertIncident { rule: "lost".into(), ..incident("d", "a", at + 5 * SECOND) };
+    changes.push(AlertChange::Open(other, messages("d")));
+    store.change_alerts(&changes, now_ns()).await.unwrap();
+    let ids = async |range: &AlertRange| -> String {
+        store.alerts(range).await.unwrap().incidents.into_iter().map(|it| it.id).collect()
+    };
+    // Page by page, those of the same moment each once.
+    let (mut listed, mut range) = (String::new(), AlertRange::newest(1));
+    while let Some(last) = store.alerts(&range).await.unwrap().incidents.pop() {
+        listed += &last.id;
+        range.after = Some(AlertCursor { fired_ns: last.fired_ns, id: last.id });
+    }
+    assert_eq!(listed, "dcba");
+    let all = || AlertRange::newest(10);
+    for (range, expected) in [
+        (AlertRange::firing(10), "d"),
+        (AlertRange { firing: Some(false), ..all() }, "cba"),
+        (AlertRange { rule: Some("lost".into()), ..all() }, "d"),
+        (AlertRange { client: Some("a".into()), ..all() }, "da"),
+        (AlertRange { to_ns: at + 5 * SECOND, ..all() }, "cba"),
+        (AlertRange { to_ns: at, ..all() }, ""),
+        // They were over a second after they fired; what fires still is not over.
+        (AlertRange { from_ns: at + SECOND, ..all() }, "dcba"),
+        (AlertRange { from_ns: at + 2 * SECOND, ..all() }, "d"),
+    ] {
+        assert_eq!(ids(&range).await, expected, "{range:?}");
+    }
+    let deliveries = store.alerts(&AlertRange::firing(10)).await.unwrap().deliveries;
+    assert_eq!(deliveries.iter().map(|it| &it.target).collect::<Vec<_>>(), ["mail", "ops"]);
 }

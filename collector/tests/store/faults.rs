@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::accounts::AccountBook;
+use collector::alerts::AlertRules;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::run::Health;
@@ -72,6 +73,8 @@ impl Working {
         let state = WebState {
             live: Live::new(),
             query: self.store.clone(),
+            alerts: self.store.clone(),
+            rules: Arc::new(AlertRules::default),
             book: AccountBook::new(self.store.clone(), vec![]),
             dates: Dates::default(),
             writer: Arc::new(move || health.state()),

@@ -71,7 +71,7 @@ impl Memory {
         self.asked.lock().unwrap().clone().unwrap()
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    pub fn check(&self) -> Result<(), StoreError> {
         if self.failing.load(Ordering::Relaxed) { Err(switched_off()) } else { Ok(()) }
     }
 }

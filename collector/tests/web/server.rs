@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::accounts::AccountBook;
+use collector::alerts::{AlertRules, AlertsSection};
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::dates::Dates;
@@ -86,6 +87,8 @@ async fn complete(
     let state = WebState {
         live: live.clone(),
         query: memory.clone(),
+        alerts: memory.clone(),
+        rules: Arc::new(rules),
         book: book.clone(),
         dates: dates.clone(),
         writer: Arc::new(move || writer.map(str::to_owned)),
@@ -101,6 +104,14 @@ async fn complete(
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, state, stopped));
     Server { address, live, memory, book, dates, notice, stop, task }
+}
+
+/// One rule.
+fn rules() -> AlertRules {
+    let section =
+        r#"{"time_zone": "Europe/Berlin", "rules": {"full": {"measure": "utilisation"}}}"#;
+    let section: AlertsSection = serde_json::from_str(section).unwrap();
+    AlertRules::of(&section).unwrap()
 }
 
 impl Server {

@@ -13,7 +13,7 @@ use crate::store::rows::alerts::{
 
 /// Keeps incidents and the outbox. Of one rule and subject at most one incident is open.
 #[async_trait]
-pub trait Alerts: Silences {
+pub trait Alerts: AlertReader + Silences {
     /// Makes changes in one transaction, with the messages about them. A change that another collector
     /// has made already queues nothing.
     async fn change_alerts(
@@ -24,9 +24,6 @@ pub trait Alerts: Silences {
 
     /// The open incidents. Cheap enough for a call every few seconds.
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError>;
-
-    /// A page of incidents, the newest first.
-    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError>;
 
     /// Takes up to `most` messages of a target that are due and claimed by nobody, the oldest first. The
     /// one that an incident is resolved comes after the one that it fires.
@@ -48,13 +45,20 @@ pub trait Alerts: Silences {
     ) -> Result<(), StoreError>;
 }
 
+/// Reads incidents and silences.
+#[async_trait]
+pub trait AlertReader: Send + Sync + Debug {
+    /// A page of incidents, the newest first.
+    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError>;
+
+    /// The silences that have not ended at `now_ns`, the earliest end first. Cheap enough for a call
+    /// every few seconds.
+    async fn silences(&self, now_ns: WallNs) -> Result<Vec<AlertSilence>, StoreError>;
+}
+
 /// Keeps silences, also beside a running collector.
 #[async_trait]
 pub trait Silences: Send + Sync + Debug {
-    /// Those that have not ended at `now_ns`, the earliest end first. Cheap enough for a call every few
-    /// seconds.
-    async fn silences(&self, now_ns: WallNs) -> Result<Vec<AlertSilence>, StoreError>;
-
     /// Adds one.
     async fn add_silence(&self, silence: &AlertSilence) -> Result<(), StoreError>;
 

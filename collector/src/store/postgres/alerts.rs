@@ -8,24 +8,21 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::WallNs;
 
+use super::alert_reader::{COLUMNS, incident};
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::session::{text, time, time_ns};
+use super::session::{text, time};
 use super::store::PostgresStore;
-use super::values::{instant, small};
+use super::values::small;
 use crate::store::port::alerts::Alerts;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
-    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
-    AlertRef, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome, QueuedMessage,
+    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
+    MessageLease, MessageOutcome, QueuedMessage,
 };
 
 /// A value and its type in the database.
 type Given<'a> = (&'a (dyn ToSql + Sync), Type);
-
-/// The columns of an incident, as [`incident`] reads them.
-const COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, \
-                       resolved_at, value, bound, worst, worst_at, detail, muted, announced, ended";
 
 /// An open incident by rule and subject, if it fired by `$6`.
 const OPEN: &str = "rule = $1 AND client = $2 AND nic = $3 AND direction = $4 AND name = $5 \
@@ -47,10 +44,6 @@ impl Alerts for PostgresStore {
             db.query_typed(&select, &[]).await?.iter().map(incident).collect()
         })
         .await
-    }
-
-    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError> {
-        self.lease(async |db| page(db, range).await).await
     }
 
     async fn claim_messages(
@@ -200,64 +193,6 @@ async fn queue(
         db.execute_typed(insert, &values).await?;
     }
     Ok(())
-}
-
-fn incident(row: &Row) -> Result<AlertIncident, Failure> {
-    Ok(AlertIncident {
-        id: row.try_get(0)?,
-        rule: row.try_get(1)?,
-        measure: row.try_get(2)?,
-        severity: row.try_get(3)?,
-        subject: AlertSubject {
-            client: row.try_get(4)?,
-            nic: row.try_get(5)?,
-            direction: row.try_get(6)?,
-            name: row.try_get(7)?,
-        },
-        since_ns: instant(row, 8)?,
-        fired_ns: instant(row, 9)?,
-        resolved_ns: row.try_get::<_, Option<SystemTime>>(10)?.map(time_ns),
-        value: row.try_get(11)?,
-        bound: row.try_get(12)?,
-        worst: row.try_get(13)?,
-        worst_ns: instant(row, 14)?,
-        detail: row.try_get(15)?,
-        muted: row.try_get(16)?,
-        announced: row.try_get(17)?,
-        ended: row.try_get(18)?,
-    })
-}
-
-async fn page(db: &Client, range: &AlertRange) -> Result<AlertPage, Failure> {
-    let open = if range.firing { "AND resolved_at IS NULL" } else { "" };
-    let select = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE fired_at < $1 {open} ORDER BY fired_at DESC LIMIT $2"
-    );
-    // PostgreSQL's calendar ends before 64 bits of nanoseconds do.
-    let before = time(WallNs::of_column(range.before_ns.to_column()));
-    let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
-    let values: [Given<'_>; 2] = [(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8)];
-    let rows = db.query_typed(&select, &values).await?;
-    let incidents = rows.iter().map(incident).collect::<Result<Vec<_>, _>>()?;
-    let ids: Vec<&str> = incidents.iter().map(|it| it.id.as_str()).collect();
-    let select =
-        "SELECT incident, event, target, state, attempts, ended_at, error FROM alert_messages
-                  WHERE incident = ANY($1) ORDER BY incident, event, target";
-    let rows = db.query_typed(select, &[(&ids, Type::TEXT_ARRAY)]).await?;
-    let deliveries = rows.iter().map(delivery).collect::<Result<_, _>>()?;
-    Ok(AlertPage { incidents, deliveries })
-}
-
-fn delivery(row: &Row) -> Result<AlertDelivery, Failure> {
-    Ok(AlertDelivery {
-        incident: row.try_get(0)?,
-        event: AlertEvent::of_name(row.try_get(1)?),
-        target: row.try_get(2)?,
-        state: row.try_get(3)?,
-        attempts: small(row, 4)?,
-        ended_ns: row.try_get::<_, Option<SystemTime>>(5)?.map(time_ns),
-        error: row.try_get(6)?,
-    })
 }
 
 async fn claim(

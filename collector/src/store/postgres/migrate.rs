@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -31,6 +31,7 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("tags.sql"),
     include_str!("accounts.sql"),
     include_str!("alerts.sql"),
+    include_str!("silences.sql"),
 ];
 
 /// Version of the newest schema.

@@ -7,6 +7,7 @@
 
 mod account_cycles;
 mod accounts;
+mod alert_reader;
 mod alerts;
 mod check;
 mod citus;

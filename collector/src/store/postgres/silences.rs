@@ -14,14 +14,10 @@ use crate::store::port::alerts::Silences;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::AlertSilence;
 
-const COLUMNS: &str = "id, rule, client, tag, from_at, until_at, set_by, reason";
+const COLUMNS: &str = "id, rule, client, nic, tag, from_at, until_at, set_by, reason";
 
 #[async_trait]
 impl Silences for PostgresStore {
-    async fn silences(&self, now_ns: WallNs) -> Result<Vec<AlertSilence>, StoreError> {
-        self.lease(async |db| silences(db, now_ns).await).await
-    }
-
     async fn add_silence(&self, silence: &AlertSilence) -> Result<(), StoreError> {
         self.lease(async |db| add(db, silence).await).await
     }
@@ -35,7 +31,7 @@ impl Silences for PostgresStore {
     }
 }
 
-async fn silences(db: &Client, now_ns: WallNs) -> Result<Vec<AlertSilence>, Failure> {
+pub(super) async fn silences(db: &Client, now_ns: WallNs) -> Result<Vec<AlertSilence>, Failure> {
     let select =
         format!("SELECT {COLUMNS} FROM alert_silences WHERE until_at > $1 ORDER BY until_at, id");
     let rows = db.query_typed(&select, &[(&time(now_ns), Type::TIMESTAMPTZ)]).await?;
@@ -47,23 +43,26 @@ fn silence(row: &Row) -> Result<AlertSilence, Failure> {
         id: row.try_get(0)?,
         rule: row.try_get(1)?,
         client: row.try_get(2)?,
-        tag: row.try_get(3)?,
-        from_ns: instant(row, 4)?,
-        until_ns: instant(row, 5)?,
-        by: row.try_get(6)?,
-        reason: row.try_get(7)?,
+        nic: row.try_get(3)?,
+        tag: row.try_get(4)?,
+        from_ns: instant(row, 5)?,
+        until_ns: instant(row, 6)?,
+        by: row.try_get(7)?,
+        reason: row.try_get(8)?,
     })
 }
 
 async fn add(db: &Client, it: &AlertSilence) -> Result<(), Failure> {
-    let insert =
-        format!("INSERT INTO alert_silences ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+    let insert = format!(
+        "INSERT INTO alert_silences ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    );
     let [from, until] = [it.from_ns, it.until_ns].map(time);
     let (by, reason) = (text(&it.by), text(&it.reason));
-    let values: [(&(dyn ToSql + Sync), Type); 8] = [
+    let values: [(&(dyn ToSql + Sync), Type); 9] = [
         (&it.id, Type::TEXT),
         (&it.rule, Type::TEXT),
         (&it.client, Type::TEXT),
+        (&it.nic, Type::TEXT),
         (&it.tag, Type::TEXT),
         (&from, Type::TIMESTAMPTZ),
         (&until, Type::TIMESTAMPTZ),

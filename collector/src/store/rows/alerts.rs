@@ -197,14 +197,46 @@ pub struct AlertPage {
 }
 
 /// Which incidents are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRange {
-    /// Only those that fire now.
-    pub firing: bool,
+    /// Only those that fire now, or only those that are over.
+    pub firing: Option<bool>,
+    /// Without those that were over before this, nanoseconds since 1970 (UTC).
+    pub from_ns: WallNs,
     /// Only those that fired before this, nanoseconds since 1970 (UTC).
-    pub before_ns: WallNs,
+    pub to_ns: WallNs,
+    /// Only of this rule.
+    pub rule: Option<String>,
+    /// Only of this client.
+    pub client: Option<String>,
+    /// Only those that come after this one.
+    pub after: Option<AlertCursor>,
     /// Most of them.
     pub limit: usize,
+}
+
+impl AlertRange {
+    /// The newest incidents.
+    #[must_use]
+    pub const fn newest(limit: usize) -> Self {
+        let (from_ns, to_ns) = (WallNs(0), WallNs::MAX);
+        Self { firing: None, from_ns, to_ns, rule: None, client: None, after: None, limit }
+    }
+
+    /// The newest of those that fire now.
+    #[must_use]
+    pub fn firing(limit: usize) -> Self {
+        Self { firing: Some(true), ..Self::newest(limit) }
+    }
+}
+
+/// A place in the list of incidents, the newest first: that of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertCursor {
+    /// When it fired, nanoseconds since 1970 (UTC).
+    pub fired_ns: WallNs,
+    /// Its id.
+    pub id: String,
 }
 
 /// A time without messages, set by an operator.
@@ -216,6 +248,8 @@ pub struct AlertSilence {
     pub rule: String,
     /// Only of clients whose id matches this glob; empty: of all.
     pub client: String,
+    /// Only of NICs whose name matches this glob; empty: of all, and of alerts that are about no NIC.
+    pub nic: String,
     /// Only of clients with this tag, `key=value`; empty: of all.
     pub tag: String,
     /// When it began, nanoseconds since 1970 (UTC).

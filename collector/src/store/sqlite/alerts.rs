@@ -5,23 +5,19 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use wire::WallNs;
 
+use super::alert_reader::{COLUMNS, incident};
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::store::SqliteStore;
 use crate::store::port::alerts::Alerts;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
-    AlertChange, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage, AlertRange,
-    AlertRef, AlertSubject, ClaimedMessage, HELD_MAX_NS, MessageLease, MessageOutcome,
-    QueuedMessage, RETRY_MAX_NS,
+    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
+    HELD_MAX_NS, MessageLease, MessageOutcome, QueuedMessage, RETRY_MAX_NS,
 };
 
 /// Most rows deleted per step.
 const STEP_ROWS: i64 = 1000;
-
-/// The columns of an incident, as [`incident`] reads them.
-const COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, \
-                       resolved_at, value, bound, worst, worst_at, detail, muted, announced, ended";
 
 /// An open incident by rule and subject, if it fired by `?6`.
 const OPEN: &str = "rule = ?1 AND client = ?2 AND nic = ?3 AND direction = ?4 AND name = ?5 \
@@ -40,11 +36,6 @@ impl Alerts for SqliteStore {
 
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError> {
         self.readers().lease(|db| open(db)).await
-    }
-
-    async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError> {
-        let range = *range;
-        self.readers().lease(move |db| page(db, &range)).await
     }
 
     async fn claim_messages(
@@ -198,63 +189,6 @@ fn open(db: &Connection) -> Result<Vec<AlertIncident>, Failure> {
     let select = format!("SELECT {COLUMNS} FROM alerts WHERE resolved_at IS NULL");
     let mut select = db.prepare_cached(&select)?;
     Ok(select.query_map([], incident)?.collect::<rusqlite::Result<_>>()?)
-}
-
-fn incident(row: &Row<'_>) -> rusqlite::Result<AlertIncident> {
-    Ok(AlertIncident {
-        id: row.get(0)?,
-        rule: row.get(1)?,
-        measure: row.get(2)?,
-        severity: row.get(3)?,
-        subject: AlertSubject {
-            client: row.get(4)?,
-            nic: row.get(5)?,
-            direction: row.get(6)?,
-            name: row.get(7)?,
-        },
-        since_ns: row.get(8).map(WallNs::of_column)?,
-        fired_ns: row.get(9).map(WallNs::of_column)?,
-        resolved_ns: row.get::<_, Option<i64>>(10)?.map(WallNs::of_column),
-        value: row.get(11)?,
-        bound: row.get(12)?,
-        worst: row.get(13)?,
-        worst_ns: row.get(14).map(WallNs::of_column)?,
-        detail: row.get(15)?,
-        muted: row.get(16)?,
-        announced: row.get(17)?,
-        ended: row.get(18)?,
-    })
-}
-
-fn page(db: &Connection, range: &AlertRange) -> Result<AlertPage, Failure> {
-    let open = if range.firing { "AND resolved_at IS NULL" } else { "" };
-    let select = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE fired_at < ?1 {open} ORDER BY fired_at DESC LIMIT ?2"
-    );
-    let mut select = db.prepare_cached(&select)?;
-    let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
-    let incidents = select.query_map([range.before_ns.to_column(), limit], incident)?;
-    let incidents = incidents.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut select = db.prepare_cached(
-        "SELECT event, target, state, attempts, ended_at, error FROM alert_messages
-         WHERE incident = ?1 ORDER BY event, target",
-    )?;
-    let mut deliveries = Vec::new();
-    for AlertIncident { id, .. } in &incidents {
-        let some = select.query_map([id], |row| {
-            Ok(AlertDelivery {
-                incident: id.clone(),
-                event: AlertEvent::of_name(&row.get::<_, String>(0)?),
-                target: row.get(1)?,
-                state: row.get(2)?,
-                attempts: row.get(3)?,
-                ended_ns: row.get::<_, Option<i64>>(4)?.map(WallNs::of_column),
-                error: row.get(5)?,
-            })
-        })?;
-        deliveries.extend(some.collect::<rusqlite::Result<Vec<_>>>()?);
-    }
-    Ok(AlertPage { incidents, deliveries })
 }
 
 /// The keys of messages to send now. Times further ahead than any wait come from a clock that was ahead

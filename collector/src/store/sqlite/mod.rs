@@ -6,6 +6,7 @@
 
 mod account_cycles;
 mod accounts;
+mod alert_reader;
 mod alerts;
 mod backup;
 mod cancel;

@@ -12,14 +12,10 @@ use crate::store::port::alerts::Silences;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::AlertSilence;
 
-const COLUMNS: &str = "id, rule, client, tag, from_at, until_at, set_by, reason";
+const COLUMNS: &str = "id, rule, client, nic, tag, from_at, until_at, set_by, reason";
 
 #[async_trait]
 impl<T: Writes + Send + Sync + Debug> Silences for T {
-    async fn silences(&self, now_ns: WallNs) -> Result<Vec<AlertSilence>, StoreError> {
-        self.writer().lease(move |db| silences(db, now_ns)).await
-    }
-
     async fn add_silence(&self, silence: &AlertSilence) -> Result<(), StoreError> {
         let silence = silence.clone();
         self.writer().lease(move |db| add(db, &silence)).await
@@ -35,7 +31,7 @@ impl<T: Writes + Send + Sync + Debug> Silences for T {
     }
 }
 
-fn silences(db: &Connection, now_ns: WallNs) -> Result<Vec<AlertSilence>, Failure> {
+pub(super) fn silences(db: &Connection, now_ns: WallNs) -> Result<Vec<AlertSilence>, Failure> {
     let select =
         format!("SELECT {COLUMNS} FROM alert_silences WHERE until_at > ?1 ORDER BY until_at, id");
     let mut select = db.prepare_cached(&select)?;
@@ -48,19 +44,22 @@ fn silence(row: &Row<'_>) -> rusqlite::Result<AlertSilence> {
         id: row.get(0)?,
         rule: row.get(1)?,
         client: row.get(2)?,
-        tag: row.get(3)?,
-        from_ns: row.get(4).map(WallNs::of_column)?,
-        until_ns: row.get(5).map(WallNs::of_column)?,
-        by: row.get(6)?,
-        reason: row.get(7)?,
+        nic: row.get(3)?,
+        tag: row.get(4)?,
+        from_ns: row.get(5).map(WallNs::of_column)?,
+        until_ns: row.get(6).map(WallNs::of_column)?,
+        by: row.get(7)?,
+        reason: row.get(8)?,
     })
 }
 
 fn add(db: &Connection, it: &AlertSilence) -> Result<(), Failure> {
-    let insert =
-        format!("INSERT INTO alert_silences ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    let insert = format!(
+        "INSERT INTO alert_silences ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+    );
     let [from, until] = [it.from_ns, it.until_ns].map(WallNs::to_column);
-    db.execute(&insert, params![it.id, it.rule, it.client, it.tag, from, until, it.by, it.reason])?;
+    let AlertSilence { id, rule, client, nic, tag, by, reason, .. } = it;
+    db.execute(&insert, params![id, rule, client, nic, tag, from, until, by, reason])?;
     Ok(())
 }
 
