@@ -4,6 +4,7 @@ mod bill;
 mod certificates;
 mod error;
 mod shared;
+mod silences;
 mod tags;
 mod token;
 
@@ -21,6 +22,7 @@ pub use self::bill::bill;
 pub use self::certificates::{revoke, roll_ca};
 pub use self::error::AdminError;
 use self::shared::{audited, block_on, client_records, has_id, utc};
+pub use self::silences::silence;
 pub use self::tags::tag;
 pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{AuditEvent, AuditRecord};

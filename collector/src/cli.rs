@@ -1,5 +1,8 @@
 //! The collector's commands and flags.
 
+mod silence;
+mod values;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +12,8 @@ use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::{Tag, TagError, TagKey};
 
+pub use self::silence::{SilenceAdd, SilenceCommand, SilenceEnd};
+use self::values::{reason, time};
 use crate::accounts::{AccountName, CycleName};
 use crate::config::{Http, read_token};
 use crate::export::{ExportFormat, ExportRequest};
@@ -60,6 +65,9 @@ pub enum Command {
     Clients,
     /// Set, remove or list a client's tags
     Tag(TagArgs),
+    /// Manage silences: times without messages of alerts
+    #[command(subcommand)]
+    Silence(SilenceCommand),
     /// Revoke a client's certificates; open connections end within a second
     Revoke(RevokeArgs),
     /// Manage the collector's own CA
@@ -387,15 +395,6 @@ pub struct BackupArgs {
     pub file: PathBuf,
 }
 
-/// A reason is one line for people.
-fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 200 || text.contains('\0') {
-        return Err("give a reason of 1 to 200 characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 fn client(text: &str) -> Result<ClientId, String> {
     ClientId::new(text).map_err(|error| error.in_full().to_string())
 }
@@ -415,10 +414,6 @@ fn expires(text: &str) -> Result<Interval, String> {
     } else {
         Err(format!("a token is good for {} to {}", range.start(), range.end()))
     }
-}
-
-fn time(text: &str) -> Result<Time, String> {
-    Time::parse(text).ok_or_else(|| "write 2026-11-24T12:00:00Z, or seconds since 1970".to_owned())
 }
 
 #[cfg(test)]
@@ -446,5 +441,6 @@ mod tests {
         ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
         ExportArgs::augment_args(clap::Command::new("export")).debug_assert();
         MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();
+        SilenceAdd::augment_args(clap::Command::new("add")).debug_assert();
     }
 }

@@ -46,9 +46,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::Tokens => out.say(&admin::tokens(config, &location()?, tls)?),
         Command::Clients => out.say(&admin::clients(config, &location()?)?),
-        Command::Tag(args) => {
-            out.say(&admin::tag(config, &location()?, &args.client, &args.changes)?);
-        }
+        Command::Tag(args) => out.say(&admin::tag(config, &location()?, args)?),
+        Command::Silence(command) => out.say(&admin::silence(config, &location()?, command)?),
         Command::Revoke(args) => {
             out.say(&admin::revoke(config, &location()?, tls, &args.client)?);
         }

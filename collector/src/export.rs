@@ -5,12 +5,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use settings::{Foreign, Output};
+use settings::Output;
 use tokio::sync::mpsc;
 use wire::advice::Advised;
 use wire::frame::{Gap, flags};
 use wire::{Bytes, Packets, Seq, WallNs};
 
+use crate::spreadsheet::guarded;
 use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
 use crate::time::Time;
 
@@ -41,15 +42,6 @@ pub struct ExportRequest {
     pub format: ExportFormat,
     /// Write texts into CSV unchanged, even those that a spreadsheet would run.
     pub raw: bool,
-}
-
-/// Characters that start a formula in a spreadsheet, also in full-width form.
-const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
-
-/// Escapes a text of a cell so that no spreadsheet runs it and hidden characters show.
-pub fn guarded(text: &str) -> String {
-    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
-    format!("{guard}{}", Foreign(text))
 }
 
 /// Why rows could not be exported.
@@ -344,22 +336,5 @@ mod tests {
         let unmeasured = exported(Some(Gap::Unmeasured)).swap_remove(1);
         let cells = ",eth0,gap,0,,,,,,,,,,,,,unmeasured,0000000000000001,2,3";
         assert!(unmeasured.ends_with(cells), "{unmeasured}");
-    }
-
-    #[test]
-    fn no_cell_starts_a_formula_or_hides_something() {
-        for (text, cell) in [
-            ("=cmd|'/C'!A0", "'=cmd|'/C'!A0"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\\u0009=1"),
-            ("＝1", "'＝1"),
-            ("a\u{1b}]b", "a\\u001b]b"),
-            ("eth0-1", "eth0-1"),
-            ("网卡0", "网卡0"),
-        ] {
-            assert_eq!(guarded(text), cell);
-        }
     }
 }

@@ -68,7 +68,7 @@ impl HttpServer {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(port),
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| no_url())?,
-            path: parsed.path().trim_end_matches('/').to_owned(),
+            path: parsed.path().to_owned(),
             tls,
         })
     }
@@ -91,7 +91,7 @@ impl HttpServer {
         &self.authority
     }
 
-    /// The path of the URL, without a slash at its end.
+    /// The path of the URL as it is written; `/` if it has none.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -142,15 +142,15 @@ mod tests {
     #[test]
     fn urls_are_read_with_port_and_path() {
         for (url, host, port, authority, path) in [
-            ("http://127.0.0.1:8083", "127.0.0.1", 8083, "127.0.0.1:8083", ""),
+            ("http://127.0.0.1:8083", "127.0.0.1", 8083, "127.0.0.1:8083", "/"),
             (
                 "https://monitor.example.org/net/",
                 "monitor.example.org",
                 443,
                 "monitor.example.org",
-                "/net",
+                "/net/",
             ),
-            ("http://[::1]:9000/", "::1", 9000, "[::1]:9000", ""),
+            ("http://[::1]:9000/", "::1", 9000, "[::1]:9000", "/"),
             ("http://otel/v1/metrics", "otel", 80, "otel", "/v1/metrics"),
         ] {
             let server = HttpServer::new(url).unwrap();

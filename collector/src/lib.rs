@@ -21,6 +21,8 @@ pub mod live;
 pub mod metrics;
 pub mod otlp;
 pub mod run;
+pub mod secret_file;
+pub mod spreadsheet;
 pub mod store;
 pub mod store_location;
 pub mod time;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::identity::{EnrolmentStore, UsesError};
 use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
-use crate::store::{Database, Forget, KeepCycles, Migrated, Reader, StoreError, Tagging};
+use crate::store::{Database, Forget, KeepCycles, Migrated, Reader, Silences, StoreError, Tagging};
 
 /// Location of the store.
 #[derive(Debug, Clone)]
@@ -102,6 +102,17 @@ impl StoreLocation {
     /// # Errors
     /// [`OpenError`] if the embedded store is unusable.
     pub fn open_to_tag(&self) -> Result<Arc<dyn Tagging>, OpenError> {
+        Ok(match self {
+            Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
+            Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),
+        })
+    }
+
+    /// Opens the store for silences of alerts, also beside running collectors.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the embedded store is unusable.
+    pub fn open_to_silence(&self) -> Result<Arc<dyn Silences>, OpenError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteRegister::open(path)?),
             Self::Postgres(config) => Arc::new(PostgresStore::reader(config.as_ref().clone())),

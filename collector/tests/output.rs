@@ -10,12 +10,13 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with arguments that make it print something.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &["token"],
     &["tokens"],
     &["ca", "roll"],
     &["clients"],
     &["tag", "web-1", "site=ams"],
+    &["silence", "add", "--for", "1h", "--reason", "works"],
     &["bill", "transit", "-c", "accounts.yaml"],
     &["revoke", "web-1"],
     &["forget", "web-1", "--yes"],

@@ -38,7 +38,7 @@ pub use self::ranking::{Commit95, Ranked};
 pub use self::read::{BillError, bill, frozen_statements};
 pub use self::statement::{CycleState, EntryView, Statement, UnreadableCycle, WarningView};
 pub use self::terms::{Basis, BillingRule, ByteUnit, CommitRate, InvalidCommitRate, Terms};
-pub use self::warnings::{DueWarning, due_warnings};
+pub use self::warnings::{DueWarning, due_warnings, warning_names};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,13 @@ pub struct DueWarning {
     pub message: String,
 }
 
+/// The names of all warnings that an account can have.
+#[must_use]
+pub fn warning_names(account: &BilledAccount) -> Vec<String> {
+    let percents = account.warn.iter().map(|percent| format!("{percent}%"));
+    percents.chain(["projected", "commit"].map(str::to_owned)).collect()
+}
+
 /// The warnings that a running cycle gives reason for.
 #[must_use]
 pub fn due_warnings(account: &BilledAccount, statement: &Statement) -> Vec<DueWarning> {

@@ -47,6 +47,23 @@ pub enum AdminError {
         /// Those that there are.
         known: String,
     },
+    /// The config has no such rule.
+    #[error("no rule of alerts is named {rule}; the config has {known}")]
+    NoSuchRule {
+        /// The name.
+        rule: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// It is no silence.
+    #[error("no silence was added: {0}")]
+    Silence(String),
+    /// No such silence, or several.
+    #[error(
+        "no silence, or more than one, has an id that begins with {0}; `collector silence list` \
+         lists them"
+    )]
+    NoSuchSilence(String),
     /// Other collectors of the store don't know this revocation yet.
     #[error("{0}")]
     RevokedHere(String),

@@ -9,8 +9,9 @@ use wire::tag::TagKey;
 use super::error::AdminError;
 use super::shared::{audited, block_on, utc};
 use crate::audit::{AuditEvent, AuditRecord};
+use crate::cli::TagArgs;
 use crate::config::Config;
-use crate::store::{ClientTags, TagChange, TagInterval, TagSource};
+use crate::store::{ClientTags, TagInterval, TagSource};
 use crate::store_location::{StoreLocation, StoreLocationError};
 use crate::time::now_ns;
 
@@ -22,8 +23,7 @@ use crate::time::now_ns;
 pub fn tag(
     config: &Config,
     location: &StoreLocation,
-    client: &ClientId,
-    changes: &[TagChange],
+    TagArgs { client, changes }: &TagArgs,
 ) -> Result<String, AdminError> {
     let known = block_on::<_, StoreLocationError>(async {
         if !location.is_used().await? {

@@ -57,6 +57,12 @@ pub struct RuleSection {
     /// Only NICs whose name matches one of these globs.
     #[serde(deserialize_with = "settings::list")]
     pub nics: Vec<String>,
+    /// Only clients with all of these tags, `key=value`.
+    #[serde(deserialize_with = "settings::list")]
+    pub tags: Vec<String>,
+    /// Only accounts whose name matches one of these globs.
+    #[serde(deserialize_with = "settings::list")]
+    pub accounts: Vec<String>,
     /// How bad it is.
     pub severity: Severity,
     /// Targets of its messages; not set: all.

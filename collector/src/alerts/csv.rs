@@ -4,7 +4,7 @@ use csv::Writer;
 
 use super::measure::Measure;
 use super::message::title;
-use crate::export::guarded;
+use crate::spreadsheet::guarded;
 use crate::store::{AlertIncident, AlertSubject};
 use crate::time::Time;
 

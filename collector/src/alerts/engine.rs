@@ -1,23 +1,29 @@
 //! All rules and the states of all subjects. Samples are judged as they arrive, by the task that received
 //! them; what changes goes to the recorder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use wire::WallNs;
-use wire::frame::{Counts, flags};
 use wire::id::ClientId;
+use wire::tag::TagSet;
 
 use super::config::AlertDirection;
-use super::holder::{InForce, Owner, Part, SubjectStates, place, subject};
+use super::emitted::{Emitted, What};
+use super::holder::{InForce, KnownTags, Part, SubjectStates, place, subject};
+use super::incident_id::IncidentId;
 use super::measure::{Measure, MeasureSource};
-use super::rule::{AlertRule, AlertRules, silences};
+use super::owner::Owner;
+use super::rule::AlertRules;
+use super::samples::values;
+use super::silence::{Silence, Silenced};
 use super::state::{self, Firing, Moment, State, StateChange, Value, ValueBand};
 use crate::live::{SampleTap, TappedSample};
-use crate::store::{AlertIncident, AlertSilence, AlertSubject};
+use crate::store::{AlertIncident, AlertSilence};
 use crate::time::{boot, now_ns};
 
 /// Shards of the states, each with its own lock.
@@ -30,50 +36,19 @@ const CHANGES_MAX: usize = 4096;
 /// Shortest silence of a subject after which what it held counts no more.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// After this long without values, an incident ends.
+/// After this long without values, an incident ends, and what is held is forgotten.
 const SILENT: Duration = Duration::from_secs(300);
-
-/// What the recorder has to write.
-#[derive(Debug, Clone)]
-pub struct Emitted {
-    /// The rule.
-    pub rule: Arc<AlertRule>,
-    /// What it is about.
-    pub subject: AlertSubject,
-    /// What happened.
-    pub what: What,
-    /// When.
-    pub at: Moment,
-    owner: Owner,
-    part: Part,
-    generation: u64,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum What {
-    /// The rule fires.
-    Fire {
-        /// The value.
-        value: f64,
-        /// What is known.
-        firing: Firing,
-        /// More about it.
-        detail: String,
-        /// Why no message is sent.
-        muted: Option<String>,
-    },
-    /// It is no longer muted.
-    Announce(Firing),
-    /// It is over, and how.
-    Resolve(Firing, &'static str),
-}
 
 /// All rules and states.
 #[derive(Debug)]
 pub struct Engine {
     in_force: RwLock<Arc<InForce>>,
-    silences: RwLock<Arc<Vec<AlertSilence>>>,
+    /// A rule is about samples.
+    wants_samples: AtomicBool,
+    tagged: RwLock<Arc<KnownTags>>,
+    silences: RwLock<Arc<Vec<Silence>>>,
+    /// Incidents about collectors that are gone.
+    gone: RwLock<Arc<HashSet<IncidentId>>>,
     shards: [Mutex<HashMap<Owner, SubjectStates>>; SHARDS],
     changes: mpsc::Sender<Emitted>,
 }
@@ -84,8 +59,11 @@ impl Engine {
     pub fn new(rules: AlertRules) -> (Arc<Self>, mpsc::Receiver<Emitted>) {
         let (changes, emitted) = mpsc::channel(CHANGES_MAX);
         let engine = Self {
+            wants_samples: AtomicBool::new(rules.are_about_samples()),
             in_force: RwLock::new(Arc::new(InForce { rules, generation: 1 })),
+            tagged: RwLock::default(),
             silences: RwLock::default(),
+            gone: RwLock::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
             changes,
         };
@@ -97,6 +75,7 @@ impl Engine {
     pub fn replace(&self, rules: AlertRules) {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         let generation = in_force.generation + 1;
+        self.wants_samples.store(rules.are_about_samples(), Ordering::Relaxed);
         *in_force = Arc::new(InForce { rules, generation });
         drop(in_force);
         self.shards.iter().for_each(|shard| lock(shard).clear());
@@ -110,6 +89,29 @@ impl Engine {
 
     fn in_force(&self) -> Arc<InForce> {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tagged(&self) -> Arc<KnownTags> {
+        self.tagged.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn silences(&self) -> Arc<Vec<Silence>> {
+        self.silences.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True if rules or silences choose by tags.
+    #[must_use]
+    pub fn wants_tags(&self) -> bool {
+        self.in_force().rules.rules.iter().any(|rule| rule.needs_tags())
+            || self.silences().iter().any(Silence::needs_tags)
+    }
+
+    /// Takes the tags that count, of all clients that have any. Until the first call they are unknown.
+    pub fn set_tags(&self, tags: HashMap<String, TagSet>) {
+        let mut tagged = self.tagged.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = KnownTags::after(&tagged, tags) {
+            *tagged = Arc::new(changed);
+        }
     }
 
     fn shard(&self, owner: &Owner) -> MutexGuard<'_, HashMap<Owner, SubjectStates>> {
@@ -127,18 +129,14 @@ impl Engine {
         value: &Value,
         detail: &str,
     ) {
-        let in_force = self.in_force();
-        let now = now();
+        let (in_force, tagged, now) = (self.in_force(), self.tagged(), now());
         for (at, rule) in in_force.rules.rules.iter().enumerate() {
             let asked = direction.is_none_or(|it| rule.directions().any(|other| it == other));
-            let about = match owner {
-                Owner::Client(client) => rule.is_about_client(client.as_str()),
-                Owner::Named(_) => !rule.chooses_clients(),
-            };
-            if rule.measure == measure && rule.source() != MeasureSource::Sample && asked && about {
+            let asked = asked && rule.measure == measure && rule.source() != MeasureSource::Sample;
+            if asked && rule.is_about(owner, tagged.of(owner)) {
                 let mut shard = self.shard(owner);
                 let holder = shard.entry(owner.clone()).or_default();
-                holder.keep_to(owner, &in_force);
+                holder.keep_to(owner, &in_force, &tagged);
                 self.take(holder, owner, &in_force, ((at, None, direction), value, detail), now);
             }
         }
@@ -169,8 +167,8 @@ impl Engine {
         if let Some(change) = change {
             let what = match change {
                 StateChange::Fire { value, mut firing } => {
-                    let muted = self.muted(in_force, rule, owner, now.wall_ns);
-                    firing.announced = muted.is_none();
+                    let muted = self.muted(in_force, owner, part, now.wall_ns);
+                    (firing.id, firing.announced) = (IncidentId::random(), muted.is_none());
                     after = Some(State::Firing(firing));
                     What::Fire { value, firing, detail: detail.to_owned(), muted }
                 }
@@ -216,38 +214,52 @@ impl Engine {
     fn muted(
         &self,
         in_force: &InForce,
-        rule: &AlertRule,
         owner: &Owner,
+        (at, nic, _): Part,
         now_ns: WallNs,
     ) -> Option<String> {
-        let client = match owner {
-            Owner::Client(client) => client.as_str(),
-            Owner::Named(_) => "",
+        let (rule, tagged, nic) =
+            (&in_force.rules.rules[at], self.tagged(), nic.map(|it| it.to_string()));
+        let silenced = Silenced {
+            rule: &rule.name,
+            client: owner.client().map(ClientId::as_str),
+            nic: nic.as_deref(),
+            tags: tagged.of(owner),
         };
-        let known = self.silences.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let silence = known.iter().find(|it| silences(it, &rule.name, client, now_ns));
-        if let Some(AlertSilence { id, by, reason, .. }) = silence {
-            return Some(format!("silence {id} of {by}: {reason}"));
-        }
-        rule.quiet_until(now_ns, &in_force.rules.zone).map(|_| "quiet hours".to_owned())
+        let known = self.silences();
+        let silence = known.iter().find(|it| it.holds(silenced, now_ns)).map(Silence::told);
+        let quiet = || rule.quiet_until(now_ns, &in_force.rules.zone);
+        silence.or_else(|| quiet().map(|_| "quiet hours".to_owned()))
     }
 
-    /// What passes without values: incidents that are no longer muted are announced, and those without
-    /// values end, unless `others` know more about the owner. Call it every second.
+    /// What passes without values: incidents that are no longer muted are announced; those without values
+    /// end, unless `others` know more about the owner, and so do those that their rule is no longer about.
+    /// Call it every second.
     pub fn tick(&self, others: impl Fn(&Owner) -> bool) {
-        let (in_force, now) = (self.in_force(), now());
+        self.tick_at(now(), others);
+    }
+
+    fn tick_at(&self, now: Moment, others: impl Fn(&Owner) -> bool) {
+        let (in_force, tagged) = (self.in_force(), self.tagged());
         for shard in &self.shards {
             let mut shard = lock(shard);
             for (owner, holder) in shard.iter_mut() {
-                holder.keep_to(owner, &in_force);
+                holder.keep_to(owner, &in_force, &tagged);
                 holder.resting.retain(|_, until| now.boot < *until);
-                let firing = |(part, state): (&Part, &State)| match state {
-                    State::Firing(firing) => Some((*part, *firing)),
-                    State::PendingState(_) => None,
-                };
-                let fires: Vec<(Part, Firing)> = holder.states.iter().filter_map(firing).collect();
-                for (part, firing) in fires {
-                    self.look_at(holder, owner, &in_force, (part, firing), now, &others);
+                let others = others(owner);
+                let parts: Vec<(Part, State)> =
+                    holder.states.iter().map(|(part, state)| (*part, *state)).collect();
+                for (part, state) in parts {
+                    match state {
+                        State::Firing(firing) => {
+                            self.look_at(holder, owner, &in_force, (part, firing), now, others);
+                        }
+                        // Of a NIC that is gone, for example.
+                        State::PendingState(_) if is_silent(&state, now) => {
+                            holder.states.remove(&part);
+                        }
+                        State::PendingState(_) => {}
+                    }
                 }
             }
             shard.retain(|_, holder| !holder.is_idle());
@@ -261,23 +273,43 @@ impl Engine {
         in_force: &InForce,
         (part, mut firing): (Part, Firing),
         now: Moment,
-        others: &impl Fn(&Owner) -> bool,
+        others: bool,
     ) {
-        if now.boot.saturating_sub(firing.heard) > SILENT && !others(owner) {
-            let what = What::Resolve(firing, "no_data");
+        if others {
+            // Once it is this collector's part again, it may take as long as any.
+            firing.heard = now.boot;
+            holder.states.insert(part, State::Firing(firing));
+        }
+        let over = if !self.is_about(in_force, owner, part) {
+            Some("rule_changed")
+        } else if self.gone.read().unwrap_or_else(PoisonError::into_inner).contains(&firing.id) {
+            Some("collector_gone")
+        } else {
+            is_silent(&State::Firing(firing), now).then_some("no_data")
+        };
+        if let Some(ended) = over {
+            let what = What::Resolve(firing, ended);
             if self.emit(holder, owner, in_force, part, what, now) {
                 holder.states.remove(&part);
             }
             return;
         }
-        let rule = &in_force.rules.rules[part.0];
-        let muted = || self.muted(in_force, rule, owner, now.wall_ns).is_some();
+        let muted = || self.muted(in_force, owner, part, now.wall_ns).is_some();
         if !firing.announced && firing.stored && !muted() {
             firing.announced = true;
             if self.emit(holder, owner, in_force, part, What::Announce(firing), now) {
                 holder.states.insert(part, State::Firing(firing));
             }
         }
+    }
+
+    /// True if the rule of a part is about it, as far as that is known.
+    fn is_about(&self, in_force: &InForce, owner: &Owner, (at, nic, _): Part) -> bool {
+        let (rule, tagged) = (&in_force.rules.rules[at], self.tagged());
+        let tags = tagged.of(owner);
+        let unknown = tags.is_none() && owner.client().is_some() && rule.needs_tags();
+        let of_nic = nic.is_none_or(|nic| rule.is_about_nic(&nic.to_string()));
+        (unknown || rule.is_about(owner, tags)) && of_nic
     }
 
     /// The store has a change.
@@ -302,11 +334,18 @@ impl Engine {
         }
     }
 
+    /// Takes the ids of incidents about collectors that are gone.
+    pub fn on_gone(&self, ids: &[String]) {
+        let ids = ids.iter().filter_map(|id| IncidentId::parse(id)).collect();
+        *self.gone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ids);
+    }
+
     /// Takes the store's open incidents and silences: what another collector opened fires here too, and
     /// what it resolved doesn't any more. Call it after each change was told by [`Self::on_stored`].
     pub fn sync(&self, open: &[AlertIncident], silences: Vec<AlertSilence>) {
+        let silences = silences.into_iter().map(Silence::new).collect();
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(silences);
-        let (in_force, now) = (self.in_force(), now());
+        let (in_force, tagged, now) = (self.in_force(), self.tagged(), now());
         let mut known: HashMap<Owner, HashMap<Part, &AlertIncident>> = HashMap::new();
         for incident in open {
             if let Some((owner, part)) = place(incident, &in_force.rules) {
@@ -316,29 +355,30 @@ impl Engine {
         for shard in &self.shards {
             for (owner, holder) in lock(shard).iter_mut() {
                 let open = known.remove(owner).unwrap_or_default();
-                holder.keep_to(owner, &in_force);
+                holder.keep_to(owner, &in_force, &tagged);
                 holder.sync(&open, now.boot);
             }
         }
         for (owner, open) in known {
             let mut shard = self.shard(&owner);
             let holder = shard.entry(owner.clone()).or_default();
-            holder.keep_to(&owner, &in_force);
+            holder.keep_to(&owner, &in_force, &tagged);
             holder.sync(&open, now.boot);
         }
     }
 }
 
 impl SampleTap for Engine {
+    fn wants_samples(&self) -> bool {
+        self.wants_samples.load(Ordering::Relaxed)
+    }
+
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]) {
-        let in_force = self.in_force();
-        if in_force.rules.rules.is_empty() {
-            return;
-        }
+        let (in_force, tagged) = (self.in_force(), self.tagged());
         let (owner, now) = (Owner::Client(client.clone()), now());
         let mut shard = self.shard(&owner);
         let holder = shard.entry(owner.clone()).or_default();
-        holder.keep_to(&owner, &in_force);
+        holder.keep_to(&owner, &in_force, &tagged);
         for at in holder.chosen.clone() {
             let rule = &in_force.rules.rules[at];
             for sample in samples {
@@ -357,36 +397,9 @@ impl SampleTap for Engine {
     }
 }
 
-/// The values of a sample that a rule is about, by direction.
-fn values(rule: &AlertRule, tapped: &TappedSample) -> [Option<(Option<AlertDirection>, f64)>; 2] {
-    let sample = &tapped.sample;
-    // A shortened interval says little about a rate.
-    let whole = tapped.newest && sample.flags & flags::PARTIAL == 0;
-    let of = |direction: AlertDirection, value: &dyn Fn(&Counts) -> f64| {
-        let asked = rule.direction.is_none_or(|only| only == direction);
-        let counts = match direction {
-            AlertDirection::Rx => &sample.rx,
-            AlertDirection::Tx => &sample.tx,
-        };
-        asked.then(|| (Some(direction), value(counts)))
-    };
-    let both = |value: &dyn Fn(&Counts) -> f64| AlertDirection::ALL.map(|it| of(it, value));
-    let rate =
-        |counts: &Counts| figure(counts.bytes.get()) * 8e9 / figure(sample.interval_ns.max(1));
-    match rule.measure {
-        Measure::Loss if tapped.fresh => [Some((None, figure(sample.drops.get()))), None],
-        Measure::Rate if whole => both(&rate),
-        Measure::Peak1ms if tapped.newest => both(&|it| f64::from(it.peak_1ms_bytes) * 8e3),
-        Measure::Utilisation if whole && tapped.speed_bits > 0 => {
-            both(&|it| rate(it) * 100.0 / figure(tapped.speed_bits))
-        }
-        _ => [None, None],
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
-const fn figure(figure: u64) -> f64 {
-    figure as f64
+/// True if there was no value for long.
+fn is_silent(state: &State, now: Moment) -> bool {
+    now.boot.saturating_sub(state.heard()) > SILENT
 }
 
 fn now() -> Moment {
@@ -398,3 +411,6 @@ fn lock(
 ) -> MutexGuard<'_, HashMap<Owner, SubjectStates>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

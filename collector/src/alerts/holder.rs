@@ -5,24 +5,18 @@ use std::time::Duration;
 
 use wire::WallNs;
 use wire::id::{ClientId, NicName};
+use wire::tag::TagSet;
 
 use super::config::AlertDirection;
-use super::measure::MeasureSource;
+use super::incident_id::IncidentId;
+use super::measure::{Measure, MeasureSource};
+use super::owner::Owner;
 use super::rule::{AlertRule, AlertRules};
 use super::state::{Firing, State};
 use crate::store::{AlertIncident, AlertSubject};
 
 /// How long a subject rests after another collector has resolved its incident: until this one knows too.
 const REST: Duration = Duration::from_secs(30);
-
-/// What an alert is about: a client and maybe its NIC, or the collector or an account by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Owner {
-    /// A client.
-    Client(ClientId),
-    /// A collector or an account.
-    Named(String),
-}
 
 /// The part of an owner that a state is about: the rule's number, the NIC, the direction.
 pub(super) type Part = (usize, Option<NicName>, Option<AlertDirection>);
@@ -35,13 +29,43 @@ pub(super) struct InForce {
     pub generation: u64,
 }
 
+/// The tags of clients.
+#[derive(Debug, Default)]
+pub(super) struct KnownTags {
+    /// Those that are known, by client; `None` until they were read.
+    tags: Option<HashMap<String, TagSet>>,
+    /// Those of other clients: none.
+    none: TagSet,
+    /// Rises with each change.
+    generation: u64,
+}
+
+impl KnownTags {
+    /// These tags after those before; `None` if they are the same.
+    pub fn after(before: &Self, tags: HashMap<String, TagSet>) -> Option<Self> {
+        let generation = before.generation + 1;
+        (before.tags.as_ref() != Some(&tags)).then_some(Self {
+            tags: Some(tags),
+            generation,
+            none: TagSet::default(),
+        })
+    }
+
+    /// The tags of an owner, if they are known.
+    pub fn of(&self, owner: &Owner) -> Option<&TagSet> {
+        let client = owner.client()?;
+        Some(self.tags.as_ref()?.get(client.as_str()).unwrap_or(&self.none))
+    }
+}
+
 /// The states of one owner.
 #[derive(Debug, Default)]
 pub(super) struct SubjectStates {
     /// The rules about its samples, by number.
     pub chosen: Vec<usize>,
-    /// The rules' generation that this is of.
+    /// The generations of rules and tags that this is of.
     pub generation: u64,
+    tags_generation: u64,
     pub states: HashMap<Part, State>,
     /// Incidents that are over here, until the store knows: when they fired.
     pub closed: HashMap<Part, WallNs>,
@@ -50,20 +74,21 @@ pub(super) struct SubjectStates {
 }
 
 impl SubjectStates {
-    /// Starts anew if the rules have changed.
-    pub fn keep_to(&mut self, owner: &Owner, in_force: &InForce) {
-        if self.generation == in_force.generation {
+    /// Starts anew if the rules have changed, and chooses anew if tags have.
+    pub fn keep_to(&mut self, owner: &Owner, in_force: &InForce, tagged: &KnownTags) {
+        let (generation, tags_generation) = (in_force.generation, tagged.generation);
+        if (self.generation, self.tags_generation) == (generation, tags_generation) {
             return;
         }
-        let about = |rule: &AlertRule| match owner {
-            Owner::Client(client) => rule.is_about_client(client.as_str()),
-            Owner::Named(_) => false,
-        };
-        let rules = in_force.rules.rules.iter().enumerate();
-        let chosen =
-            rules.filter(|(_, rule)| rule.source() == MeasureSource::Sample && about(rule));
-        let chosen = chosen.map(|(at, _)| at).collect();
-        *self = Self { chosen, generation: in_force.generation, ..Self::default() };
+        if self.generation != generation {
+            *self = Self { generation, ..Self::default() };
+        }
+        self.tags_generation = tags_generation;
+        let tags = tagged.of(owner);
+        let of_samples = |rule: &AlertRule| rule.source() == MeasureSource::Sample;
+        let chosen = in_force.rules.rules.iter().enumerate();
+        let chosen = chosen.filter(|(_, rule)| of_samples(rule) && rule.is_about(owner, tags));
+        self.chosen = chosen.map(|(at, _)| at).collect();
     }
 
     /// Takes the open incidents of the store.
@@ -84,17 +109,19 @@ impl SubjectStates {
             if self.closed.get(part).is_some_and(|fired_ns| incident.fired_ns <= *fired_ns) {
                 continue;
             }
+            // Each id that a collector made can be read.
+            let id = IncidentId::parse(&incident.id).unwrap_or_default();
             match self.states.get_mut(part) {
                 // The one that was first, at another collector.
                 Some(State::Firing(firing)) => {
-                    firing.fired_ns = incident.fired_ns;
+                    (firing.id, firing.fired_ns) = (id, incident.fired_ns);
                     firing.announced |= incident.announced;
                     firing.stored = true;
                 }
                 _ => {
                     let times = (incident.fired_ns, incident.since_ns);
                     let worst = (incident.worst, incident.worst_ns);
-                    let firing = Firing::stored(times, worst, incident.announced, boot);
+                    let firing = Firing::stored(id, times, worst, incident.announced, boot);
                     self.states.insert(*part, State::Firing(firing));
                 }
             }
@@ -115,7 +142,8 @@ pub(super) fn subject(owner: &Owner, (_, nic, direction): Part) -> AlertSubject 
     };
     match owner {
         Owner::Client(client) => subject.client = client.to_string(),
-        Owner::Named(name) => subject.name.clone_from(name),
+        Owner::Collector(name) => subject.name.clone_from(name),
+        Owner::Account { account, warning } => subject.name = format!("{account} {warning}"),
     }
     subject
 }
@@ -124,10 +152,13 @@ pub(super) fn subject(owner: &Owner, (_, nic, direction): Part) -> AlertSubject 
 pub(super) fn place(incident: &AlertIncident, rules: &AlertRules) -> Option<(Owner, Part)> {
     let at = rules.rules.iter().position(|rule| *rule.name == *incident.rule)?;
     let AlertSubject { client, nic, direction, name } = &incident.subject;
-    let owner = if client.is_empty() {
-        Owner::Named(name.clone())
-    } else {
+    let owner = if !client.is_empty() {
         Owner::Client(ClientId::new(client).ok()?)
+    } else if rules.rules[at].measure == Measure::Account {
+        let (account, warning) = name.split_once(' ')?;
+        Owner::Account { account: account.to_owned(), warning: warning.to_owned() }
+    } else {
+        Owner::Collector(name.clone())
     };
     let nic = if nic.is_empty() { None } else { Some(NicName::new(nic)?) };
     let direction = AlertDirection::ALL.into_iter().find(|it| it.name() == direction);

@@ -31,6 +31,8 @@ pub enum Measure {
     Store,
     /// Free space for the collector's data.
     Disk,
+    /// A warning that was given in the running cycle of an account.
+    Account,
 }
 
 /// The unit of a measure's values.
@@ -83,7 +85,7 @@ pub struct Defaults {
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HostDown,
         Self::Loss,
         Self::Utilisation,
@@ -93,6 +95,7 @@ impl Measure {
         Self::Certificate,
         Self::Store,
         Self::Disk,
+        Self::Account,
     ];
 
     /// Its name in config, database and messages.
@@ -108,6 +111,7 @@ impl Measure {
             Self::Certificate => "certificate",
             Self::Store => "store",
             Self::Disk => "disk",
+            Self::Account => "account",
         }
     }
 
@@ -121,7 +125,7 @@ impl Measure {
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self {
-            Self::HostDown | Self::Store => Unit::Fact,
+            Self::HostDown | Self::Store | Self::Account => Unit::Fact,
             Self::Loss => Unit::Packets,
             Self::Utilisation => Unit::Percent,
             Self::Peak1ms | Self::Rate => Unit::BitsPerSecond,
@@ -148,8 +152,16 @@ impl Measure {
             Self::Rate if !whole => MeasureSource::Sample,
             Self::Rate | Self::HostDown | Self::Clock => MeasureSource::Client,
             // Of connected clients too.
-            Self::Certificate | Self::Store | Self::Disk => MeasureSource::Collector,
+            Self::Certificate | Self::Store | Self::Disk | Self::Account => {
+                MeasureSource::Collector
+            }
         }
+    }
+
+    /// True if its values are about clients, or about clients too.
+    #[must_use]
+    pub const fn is_about_clients(self) -> bool {
+        !matches!(self, Self::Store | Self::Disk | Self::Account)
     }
 
     /// True if it tells directions apart.
@@ -174,6 +186,7 @@ impl Measure {
             // They renew themselves a third of their life, 30 days, before they expire.
             Self::Certificate => (Some(14.0 * 86_400.0), 0, 60),
             Self::Store => (Some(0.5), 10, 10),
+            Self::Account => (Some(0.5), 0, 60),
             // Four times `limits.disk_free_min`.
             Self::Disk => (Some((1u64 << 30) as f64), 10, 60),
         };

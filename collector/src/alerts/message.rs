@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use wire::WallNs;
 
-use super::measure::{Measure, Side};
+use super::measure::{Measure, Side, Unit};
 use super::rule::AlertRule;
 use crate::store::{AlertEvent, AlertIncident, AlertSubject};
 use crate::time::{Time, rough};
@@ -175,6 +175,14 @@ pub fn title(incident: &AlertIncident) -> String {
     if incident.resolved_ns.is_some() {
         let over = match (measure, incident.ended.as_deref()) {
             (_, Some("no_data")) => "no more data, so this alert ends".to_owned(),
+            (_, Some("rule_removed")) => "its rule is gone, so this alert ends".to_owned(),
+            (_, Some("rule_changed")) => {
+                "its rule no longer applies, so this alert ends".to_owned()
+            }
+            (_, Some("collector_gone")) => {
+                "this collector has not run for an hour, so this alert ends".to_owned()
+            }
+            (Measure::Account, _) => "a new cycle has begun".to_owned(),
             (Measure::HostDown, _) => "up again".to_owned(),
             (Measure::Store, _) => "the store works again".to_owned(),
             (Measure::Loss, _) => "no more packets lost".to_owned(),
@@ -186,6 +194,9 @@ pub fn title(incident: &AlertIncident) -> String {
     match measure {
         Measure::HostDown => format!("{who}: down"),
         Measure::Store => format!("{who}: the store fails"),
+        // The warning names its account.
+        Measure::Account if !incident.detail.is_empty() => incident.detail.clone(),
+        Measure::Account => format!("{who}: warning of an account"),
         Measure::Loss => format!("{who}: {value} lost"),
         Measure::Utilisation => format!("{who}: {value} of the link, {side} {bound}"),
         Measure::Certificate if incident.value <= 0.0 => {
@@ -215,6 +226,7 @@ const fn noun(measure: Measure) -> &'static str {
         Measure::Certificate => "certificate",
         Measure::Store => "store",
         Measure::Disk => "free space",
+        Measure::Account => "account",
     }
 }
 
@@ -235,11 +247,12 @@ fn lines(incident: &AlertIncident, rule: &AlertRule, words: Words<'_>) -> String
         line(format_args!("over: {}, after {}", time(resolved_ns), rough(lasted)));
     }
     let unit = rule.unit();
-    if rule.measure != Measure::HostDown && rule.measure != Measure::Store {
+    if unit != Unit::Fact {
         let (worst, at) = (unit.show(incident.worst), time(incident.worst_ns));
         line(format_args!("worst: {worst} at {at}"));
     }
-    if !incident.detail.is_empty() {
+    let told = rule.measure == Measure::Account;
+    if !incident.detail.is_empty() && !told {
         line(format_args!("{}", incident.detail));
     }
     line(format_args!("rule: {} ({})", rule.name, incident.severity));

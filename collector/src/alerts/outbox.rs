@@ -78,7 +78,7 @@ impl AlertOutbox {
     pub fn serve(&self, targets: Vec<Target>) {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         served.retain(|name, it| {
-            targets.iter().any(|new| new.name == *name && new.section == it.target.section)
+            targets.iter().any(|new| new.name == *name && new.is_same(&it.target))
         });
         for target in targets {
             let name = target.name.clone();

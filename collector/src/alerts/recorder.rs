@@ -1,51 +1,61 @@
 //! Writes what the engine emits into the store, with the messages about it, and reads what other
 //! collectors wrote.
 //!
-//! While the store is away, messages are sent from memory, so that an alert about the store itself gets
-//! out too. Once it is back, they are entered as sent. Then a message can come twice, from here and from
+//! The store may fail, or take as long as it likes: what comes meanwhile waits in a queue, and after 2 s its
+//! messages are sent from memory, so that an alert about the store itself gets out too. They have the ids
+//! that the store gets later, and are entered as sent. A message can come twice then: from here and from
 //! another collector, or after a crash.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use settings::{Failures, InFull, words};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use wire::id::ClientId;
 
-use super::engine::{Emitted, Engine, What};
+use super::emitted::Emitted;
+use super::engine::Engine;
 use super::message::{MessageFacts, Words};
-use super::outbox::{AlertOutbox, count, wait};
-use super::targets::{SendError, Target};
+use super::outbox::AlertOutbox;
+use super::queued_change::{Prepared, QueuedChange, incident};
 use crate::live::Live;
 use crate::store::{
-    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, Database, QueuedMessage, StoreError,
+    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSilence, Database,
+    QueuedMessage, StoreError,
 };
 use crate::time::{boot, now_ns};
-use wire::id::ClientId;
 
 /// Alerts that fire, by rule.
 pub const FIRING: &str = "netmon_alerts_firing";
 
-/// Interval between looks at what other collectors and operators wrote.
+/// Interval between looks at what other collectors and operators wrote; and while there are no rules.
 const SYNC: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(60);
 
-/// Most changes of one transaction.
+/// Most changes of one transaction, and most that wait for it. The engine keeps the rest.
 const BATCH: usize = 256;
+const WAITING_MAX: usize = 4096;
 
-/// Wait before the store is tried again, and how long it may fail until messages are sent without it: of
-/// the 5 s that an alert may take, time is left to send it.
+/// Wait before the store is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Attempts to send a message without the store: for an hour.
-const ATTEMPTS: u32 = 20;
+/// Longest write, after which nobody knows what became of it; and longest look.
+const WRITE_MAX: Duration = Duration::from_secs(30);
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// An incident whose rule is gone ends after this long a run: another collector may have a newer config.
 const ORPHANED: Duration = Duration::from_secs(600);
+
+/// Interval in which a collector confirms incidents about itself, and how long it may not, until another
+/// one ends them.
+const CONFIRM: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_secs(3600);
 
 /// Writes incidents.
 #[derive(Clone)]
@@ -60,6 +70,8 @@ pub struct Recorder {
     pub live: Live,
     /// Where people reach the pages.
     pub url: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The collector's name in incidents about it.
+    pub name: String,
 }
 
 impl fmt::Debug for Recorder {
@@ -68,103 +80,126 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// A change to write.
-struct Entry {
-    emitted: Emitted,
-    /// The incident as it is after the change. Its id counts only if this change opens it.
-    incident: AlertIncident,
-    messages: Vec<Prepared>,
+/// What the store is asked for, one at a time: so what was read is not older than what was written.
+type Work = BoxFuture<'static, Answer>;
+
+enum Answer {
+    /// What became of a write.
+    Written(Result<(), String>, Refused),
+    /// What others wrote.
+    Read(Result<Seen, String>),
 }
 
-/// A message, and whether it was sent without the store.
-struct Prepared {
-    message: QueuedMessage,
-    facts: MessageFacts,
-    sent: Arc<AtomicBool>,
-    sending: Option<JoinHandle<()>>,
+/// The store refuses the rows themselves.
+type Refused = bool;
+
+/// What others wrote.
+struct Seen {
+    open: Vec<AlertIncident>,
+    silences: Vec<AlertSilence>,
+    /// Incidents about collectors that are gone, if that was asked.
+    gone: Option<Vec<String>>,
 }
 
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        if let Some(sending) = &self.sending {
-            sending.abort();
-        }
-    }
+/// The changes that wait, and the work at the store.
+struct Queue {
+    waiting: VecDeque<QueuedChange>,
+    /// Those that are being written, with how many of their messages were sent before.
+    written: Vec<(QueuedChange, usize)>,
+    /// Most changes of the next write: less after one that was refused, to find the change that is.
+    most: usize,
+    work: Option<Work>,
+    retry_at: Instant,
+    failures: Failures<String>,
+}
+
+/// What happens between calls of the store.
+struct Looks {
+    begin: Duration,
+    looked: Duration,
+    confirmed: Duration,
+    /// Rules that have a gauge.
+    shown: BTreeSet<String>,
 }
 
 impl Recorder {
-    /// Runs forever.
+    /// Runs until the engine is gone.
     pub async fn run(self, mut emitted: mpsc::Receiver<Emitted>) {
-        let (mut ticks, begin) = (interval(SYNC), boot());
+        let mut ticks = interval(SYNC);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut some, mut failures) = (Vec::new(), Failures::new());
+        let mut queue = Queue::new();
+        let (begin, mut some) = (boot(), Vec::new());
+        let mut looks = Looks {
+            begin,
+            looked: Duration::ZERO,
+            confirmed: Duration::ZERO,
+            shown: BTreeSet::new(),
+        };
         loop {
+            queue.write(&self.store);
+            let room = queue.waiting.len() < WAITING_MAX;
             tokio::select! {
                 biased;
-                number = emitted.recv_many(&mut some, BATCH) => {
+                number = emitted.recv_many(&mut some, BATCH), if room => {
                     if number == 0 {
                         return;
                     }
-                    let entries = some.drain(..).map(|it| self.entry(it)).collect();
-                    self.write(entries, &mut failures).await;
+                    queue.waiting.extend(some.drain(..).map(|it| self.queued(it)));
                 }
-                _ = ticks.tick() => {
-                    if let Err(error) = self.sync(boot().saturating_sub(begin)).await {
-                        tracing::debug!(error = %error.in_full(), "can't read alerts");
+                answer = queue.next() => match answer {
+                    Some(Answer::Written(written, refused)) => {
+                        self.on_written(&mut queue, written, refused);
                     }
-                }
+                    Some(Answer::Read(Ok(seen))) => self.on_seen(&mut queue, &mut looks, seen),
+                    Some(Answer::Read(Err(error))) => tracing::debug!(error, "can't read alerts"),
+                    None => {}
+                },
+                _ = ticks.tick(), if queue.is_idle() => queue.work = self.look(&mut looks),
             }
+            queue.send_what_is_due(&self.outbox);
         }
     }
 
-    /// Writes changes, however long it takes.
-    async fn write(&self, mut entries: Vec<Entry>, failures: &mut Failures<String>) {
-        // Two collectors change incidents in the same order, so that neither waits for the other.
-        entries.sort_by(|a, b| key(a).cmp(&key(b)));
-        let begin = Instant::now();
-        loop {
-            let changes: Vec<AlertChange> = entries.iter().map(Entry::change).collect();
-            match self.store.change_alerts(&changes, now_ns()).await {
-                Ok(()) => break,
-                Err(error) => {
-                    if let Some(tell) =
-                        failures.failed(words(&error.in_full().to_string()), Instant::now())
-                    {
-                        let error = error.in_full().to_string();
-                        tracing::error!(
-                            error,
-                            "alerts can't be stored; they are sent from memory{tell}"
-                        );
-                    }
+    /// Takes what became of a write.
+    fn on_written(&self, queue: &mut Queue, written: Result<(), String>, refused: Refused) {
+        let entries = std::mem::take(&mut queue.written);
+        match written {
+            Ok(()) => {
+                if queue.failures.succeeded() {
+                    tracing::info!("alerts are stored again");
                 }
+                queue.most = BATCH;
+                // What was sent during the write is noted by the same change again.
+                let (again, done): (Vec<_>, Vec<_>) =
+                    entries.into_iter().partition(|(entry, sent)| entry.sent() > *sent);
+                done.iter().for_each(|(entry, _)| self.engine.on_stored(&entry.emitted));
+                queue.put_back(again.into_iter().map(|(entry, _)| entry));
+                self.outbox.wake();
             }
-            if begin.elapsed() >= PATIENCE {
-                entries.iter_mut().for_each(|entry| self.send_without_store(entry));
+            Err(error) if refused && entries.len() == 1 => {
+                // Nothing helps, and others wait.
+                tracing::error!(error, "the store refuses an alert; its messages were sent");
+                entries.iter().for_each(|(entry, _)| self.engine.on_stored(&entry.emitted));
             }
-            sleep(RETRY).await;
-        }
-        if failures.succeeded() {
-            tracing::info!("alerts are stored again");
-        }
-        entries.iter().for_each(|entry| self.engine.on_stored(&entry.emitted));
-        self.outbox.wake();
-    }
-
-    fn send_without_store(&self, entry: &mut Entry) {
-        let announced = entry.incident.announced;
-        for prepared in &mut entry.messages {
-            let due = prepared.message.held_until_ns <= now_ns();
-            if let (None, true, true) = (&prepared.sending, announced, due)
-                && let Some(target) = self.outbox.target(&prepared.message.target)
-            {
-                let (facts, sent) = (prepared.facts.clone(), prepared.sent.clone());
-                prepared.sending = Some(tokio::spawn(send(target, facts, sent)));
+            Err(error) => {
+                if let Some(tell) = queue.failures.failed(words(&error), Instant::now()) {
+                    tracing::error!(
+                        error,
+                        "alerts can't be stored; they are sent from memory{tell}"
+                    );
+                }
+                if refused {
+                    queue.most = (entries.len() / 2).max(1);
+                } else {
+                    queue.retry_at = Instant::now() + RETRY;
+                }
+                queue.put_back(entries.into_iter().map(|(entry, _)| entry));
             }
         }
     }
 
     /// The change of an incident, with its messages.
-    fn entry(&self, emitted: Emitted) -> Entry {
+    fn queued(&self, emitted: Emitted) -> QueuedChange {
         let incident = incident(&emitted);
         let rules = self.engine.rules();
         let client = ClientId::new(&incident.subject.client).ok();
@@ -184,161 +219,201 @@ impl Recorder {
                 continue;
             }
             match serde_json::to_string(&facts) {
-                Ok(body) => messages.push(Prepared {
-                    message: QueuedMessage {
-                        target: name.clone(),
-                        held_until_ns,
-                        sent: false,
-                        body,
-                    },
-                    facts: facts.clone().of_incident(&incident.id, event),
-                    sent: Arc::default(),
-                    sending: None,
-                }),
+                Ok(body) => {
+                    let target = name.clone();
+                    let message = QueuedMessage { target, held_until_ns, sent: false, body };
+                    messages.push(Prepared::new(
+                        message,
+                        facts.clone().of_incident(&incident.id, event),
+                    ));
+                }
                 Err(error) => {
                     tracing::error!(error = %error.in_full(), "a message can't be written as JSON");
                 }
             }
         }
-        Entry { emitted, incident, messages }
+        QueuedChange::new(emitted, incident, messages)
     }
 
-    /// Reads what others wrote.
-    async fn sync(&self, run: Duration) -> Result<(), StoreError> {
-        let open = self.store.open_alerts().await?;
-        let silences = self.store.silences(now_ns()).await?;
-        let rules = self.engine.rules();
-        let mut firing: HashMap<&str, f64> = HashMap::new();
-        for rule in &rules.rules {
-            firing.insert(&rule.name, 0.0);
+    /// Reads what others wrote, if it is time to.
+    fn look(&self, looks: &mut Looks) -> Option<Work> {
+        let now = boot();
+        let every = if self.engine.rules().rules.is_empty() { IDLE } else { SYNC / 2 };
+        if now.saturating_sub(looks.looked) < every && looks.looked > Duration::ZERO {
+            return None;
         }
-        let mut orphans = Vec::new();
-        for incident in &open {
-            *firing.entry(&incident.rule).or_default() += 1.0;
-            if run > ORPHANED && !rules.rules.iter().any(|rule| *rule.name == *incident.rule) {
-                orphans.push(AlertChange::Resolve(
-                    AlertEnd {
-                        which: AlertRef {
-                            rule: incident.rule.clone(),
-                            subject: incident.subject.clone(),
-                            fired_ns: incident.fired_ns,
-                        },
-                        at_ns: now_ns(),
-                        worst: incident.worst,
-                        worst_ns: incident.worst_ns,
-                        ended: "rule_removed",
-                    },
-                    vec![],
-                ));
+        looks.looked = now;
+        let confirms = now.saturating_sub(looks.confirmed) >= CONFIRM;
+        if confirms {
+            looks.confirmed = now;
+        }
+        let (store, name) = (self.store.clone(), self.name.clone());
+        let look = async move {
+            let (open, silences) = (store.open_alerts().await?, store.silences(now_ns()).await?);
+            let gone = match confirms {
+                true => Some(store.confirm_alerts(&name, GONE, now_ns()).await?),
+                false => None,
+            };
+            Ok::<_, StoreError>(Seen { open, silences, gone })
+        };
+        let look = async move {
+            match timeout(LOOK_MAX, look).await {
+                Ok(seen) => Answer::Read(seen.map_err(|error| error.in_full().to_string())),
+                Err(_) => {
+                    Answer::Read(Err(format!("the store gave no answer within {LOOK_MAX:?}")))
+                }
             }
-        }
-        for (rule, number) in firing {
+        };
+        Some(look.boxed())
+    }
+
+    /// Takes what others wrote.
+    fn on_seen(&self, queue: &mut Queue, looks: &mut Looks, seen: Seen) {
+        let rules = self.engine.rules();
+        looks.shown.extend(rules.rules.iter().map(|rule| rule.name.to_string()));
+        looks.shown.extend(seen.open.iter().map(|incident| incident.rule.clone()));
+        for (rule, number) in numbers(&seen.open, &looks.shown) {
             metrics::gauge!(FIRING, "rule" => rule.to_owned()).set(number);
         }
-        self.engine.sync(&open, silences);
+        let ripe = boot().saturating_sub(looks.begin) > ORPHANED;
+        let is_orphan = |incident: &&AlertIncident| {
+            ripe && !rules.rules.iter().any(|rule| *rule.name == *incident.rule)
+        };
+        let orphans: Vec<AlertChange> = seen.open.iter().filter(is_orphan).map(orphaned).collect();
+        if let Some(gone) = &seen.gone {
+            self.engine.on_gone(gone);
+        }
+        self.engine.sync(&seen.open, seen.silences);
         if !orphans.is_empty() {
-            self.store.change_alerts(&orphans, now_ns()).await?;
-        }
-        Ok(())
-    }
-}
-
-impl What {
-    /// What its messages tell.
-    const fn event(&self) -> AlertEvent {
-        match self {
-            Self::Fire { .. } | Self::Announce(_) => AlertEvent::Firing,
-            Self::Resolve(..) => AlertEvent::Resolved,
+            queue.work = Some(write(self.store.clone(), orphans));
         }
     }
 }
 
-impl Entry {
-    fn change(&self) -> AlertChange {
-        let messages = self.messages.iter().map(|prepared| QueuedMessage {
-            sent: prepared.sent.load(Ordering::Relaxed),
-            ..prepared.message.clone()
-        });
-        let messages = messages.collect();
-        let AlertIncident { rule, subject, fired_ns, worst, worst_ns, .. } = &self.incident;
-        let which =
-            || AlertRef { rule: rule.clone(), subject: subject.clone(), fired_ns: *fired_ns };
-        match &self.emitted.what {
-            What::Fire { .. } if self.incident.announced => {
-                AlertChange::Open(self.incident.clone(), messages)
+impl Queue {
+    fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            written: Vec::new(),
+            most: BATCH,
+            work: None,
+            retry_at: Instant::now(),
+            failures: Failures::new(),
+        }
+    }
+
+    /// Begins to write what waits, if the store is free.
+    fn write(&mut self, store: &Arc<dyn Database>) {
+        if self.work.is_some() || self.waiting.is_empty() || Instant::now() < self.retry_at {
+            return;
+        }
+        let most = self.most.min(self.waiting.len());
+        let mut entries: Vec<QueuedChange> = self.waiting.drain(..most).collect();
+        // Two collectors change incidents in the same order, so that neither waits for the other.
+        entries.sort_by(|a, b| a.key().cmp(&b.key()));
+        self.written = entries
+            .into_iter()
+            .map(|entry| {
+                let sent = entry.sent();
+                (entry, sent)
+            })
+            .collect();
+        let changes = self.written.iter().map(|(entry, _)| entry.change()).collect();
+        self.work = Some(write(store.clone(), changes));
+    }
+
+    /// What the store answers; `None` if something else is due first: a message without the store, or the
+    /// next write.
+    async fn next(&mut self) -> Option<Answer> {
+        let entries = self.waiting.iter().chain(self.written.iter().map(|(entry, _)| entry));
+        let messages = entries.filter_map(QueuedChange::impatient_at).min();
+        let retry = (self.work.is_none() && !self.waiting.is_empty()).then_some(self.retry_at);
+        let due = async {
+            match messages.into_iter().chain(retry).min() {
+                Some(at) => sleep_until(at.into()).await,
+                None => pending().await,
             }
-            What::Fire { .. } => AlertChange::Open(self.incident.clone(), vec![]),
-            What::Announce(_) => AlertChange::Announce(which(), messages),
-            What::Resolve(_, ended) => {
-                let at_ns = self.emitted.at.wall_ns;
-                let (which, worst, worst_ns) = (which(), *worst, *worst_ns);
-                AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, messages)
+        };
+        let work = async {
+            match &mut self.work {
+                Some(work) => work.await,
+                None => pending().await,
             }
-        }
+        };
+        let answer = tokio::select! {
+            answer = work => answer,
+            () = due => return None,
+        };
+        self.work = None;
+        Some(answer)
+    }
+
+    fn send_what_is_due(&mut self, outbox: &AlertOutbox) {
+        let now = Instant::now();
+        let written = self.written.iter_mut().map(|(entry, _)| entry);
+        self.waiting.iter_mut().chain(written).for_each(|it| it.send_if_due(outbox, now));
+    }
+
+    /// Puts changes in front again.
+    fn put_back(&mut self, entries: impl DoubleEndedIterator<Item = QueuedChange>) {
+        entries.rev().for_each(|entry| self.waiting.push_front(entry));
+    }
+
+    /// True if all that was emitted is stored.
+    fn is_idle(&self) -> bool {
+        self.work.is_none() && self.waiting.is_empty()
     }
 }
 
-/// What orders changes: those of one subject stay in their order.
-fn key(entry: &Entry) -> (&str, &crate::store::AlertSubject) {
-    (&entry.incident.rule, &entry.incident.subject)
-}
-
-/// The incident as it is after a change.
-fn incident(emitted: &Emitted) -> AlertIncident {
-    let Emitted { rule, subject, what, at, .. } = emitted;
-    let (firing, value, detail, muted, ended) = match what {
-        What::Fire { value, firing, detail, muted } => {
-            (firing, *value, detail.clone(), muted.clone(), None)
-        }
-        What::Announce(firing) => (firing, firing.worst, String::new(), None, None),
-        What::Resolve(firing, ended) => {
-            (firing, firing.worst, String::new(), None, Some((*ended).to_owned()))
+fn write(store: Arc<dyn Database>, changes: Vec<AlertChange>) -> Work {
+    let write = async move {
+        match timeout(WRITE_MAX, store.change_alerts(&changes, now_ns())).await {
+            Ok(Ok(())) => Answer::Written(Ok(()), false),
+            Ok(Err(error)) => {
+                let refused = matches!(error, StoreError::Refused { .. });
+                Answer::Written(Err(error.in_full().to_string()), refused)
+            }
+            Err(_) => {
+                let why = format!("the store gave no answer within {WRITE_MAX:?}");
+                Answer::Written(Err(why), false)
+            }
         }
     };
-    AlertIncident {
-        id: new_id(),
-        rule: rule.name.to_string(),
-        measure: rule.measure.name().to_owned(),
-        severity: rule.severity.name().to_owned(),
-        subject: subject.clone(),
-        since_ns: firing.since_ns,
-        fired_ns: firing.fired_ns,
-        resolved_ns: ended.as_ref().map(|_| at.wall_ns),
-        value,
-        bound: rule.bounds.bound,
-        worst: firing.worst,
-        worst_ns: firing.worst_ns,
-        detail,
-        muted,
-        announced: firing.announced,
-        ended,
-    }
+    write.boxed()
 }
 
-/// A new id: 16 hexadecimal digits.
-fn new_id() -> String {
-    let mut random = [0; 8];
-    if getrandom::fill(&mut random).is_err() {
-        // Unique all the same: the clock doesn't stand still.
-        random = now_ns().get().to_be_bytes();
-    }
-    format!("{:016x}", u64::from_be_bytes(random))
-}
-
-/// Sends a message without the store.
-async fn send(target: Arc<Target>, facts: MessageFacts, sent: Arc<AtomicBool>) {
-    for attempt in 1..=ATTEMPTS {
-        match target.send(&facts).await {
-            Ok(()) => {
-                count(&target.name, "sent", 1);
-                sent.store(true, Ordering::Relaxed);
-                return;
-            }
-            Err(SendError::Later(why) | SendError::Refused(why)) => {
-                count(&target.name, "retried", 1);
-                tracing::warn!(target = target.name, why, "an alert was not delivered yet");
-            }
+/// How many incidents of each rule are open: also 0 of one that is gone.
+fn numbers<'a>(
+    open: &[AlertIncident],
+    rules: &'a BTreeSet<String>,
+) -> impl Iterator<Item = (&'a str, f64)> {
+    let mut numbers: BTreeMap<&str, f64> = rules.iter().map(|rule| (rule.as_str(), 0.0)).collect();
+    for incident in open {
+        if let Some(number) = numbers.get_mut(incident.rule.as_str()) {
+            *number += 1.0;
         }
-        sleep(wait(attempt)).await;
+    }
+    numbers.into_iter()
+}
+
+/// The end of an incident whose rule is gone.
+fn orphaned(incident: &AlertIncident) -> AlertChange {
+    let AlertIncident { id, rule, subject, fired_ns, worst, worst_ns, .. } = incident.clone();
+    let which = AlertRef { id, rule, subject, fired_ns };
+    let (at_ns, ended) = (now_ns(), "rule_removed");
+    AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, vec![])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_that_is_gone_counts_its_open_incidents_and_then_none() {
+        let rules = BTreeSet::from(["full".to_owned(), "gone".to_owned()]);
+        let open = AlertIncident { rule: "gone".into(), ..AlertIncident::default() };
+        let counted = |open: &[AlertIncident]| numbers(open, &rules).collect::<Vec<_>>();
+        assert_eq!(counted(&[open.clone(), open]), [("full", 0.0), ("gone", 2.0)]);
+        assert_eq!(counted(&[]), [("full", 0.0), ("gone", 0.0)]);
     }
 }

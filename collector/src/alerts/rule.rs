@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
-use settings::{Interval, Problem};
+use settings::{InFull, Interval, Problem};
 use wire::WallNs;
+use wire::tag::{Tag, TagError, TagSet};
 
 use super::config::{AlertDirection, AlertsSection, RuleScope, RuleSection, Severity, check_name};
 use super::measure::{Measure, MeasureSource, Side, Unit};
+use super::owner::Owner;
 use super::quiet::QuietHours;
 use super::state::RuleBounds;
-use crate::store::AlertSilence;
 
 /// Most rules: each looks at each sample.
 const RULES_MAX: usize = 200;
@@ -42,6 +43,8 @@ pub struct AlertRule {
     pub targets: Vec<String>,
     clients: Option<GlobSet>,
     nics: Option<GlobSet>,
+    accounts: Option<GlobSet>,
+    tags: Vec<Tag>,
     quiet: Vec<QuietHours>,
 }
 
@@ -61,6 +64,12 @@ impl Default for AlertRules {
 }
 
 impl AlertRules {
+    /// True if a rule measures samples.
+    #[must_use]
+    pub fn are_about_samples(&self) -> bool {
+        self.rules.iter().any(|rule| rule.source() == MeasureSource::Sample)
+    }
+
     /// The rules of a config.
     ///
     /// # Errors
@@ -106,6 +115,20 @@ impl AlertRule {
         Problem::unless(given.nics.is_empty() || of_nics, key("nics"), || {
             "this rule is about no single NIC; leave it out".to_owned()
         })?;
+        for (name, set) in [("clients", &given.clients), ("tags", &given.tags)] {
+            Problem::unless(set.is_empty() || measure.is_about_clients(), key(name), || {
+                format!("{} is about no client; leave it out", measure.name())
+            })?;
+        }
+        let of_accounts = given.accounts.is_empty() || measure == Measure::Account;
+        Problem::unless(of_accounts, key("accounts"), || {
+            format!("{} is about no account; leave it out", measure.name())
+        })?;
+        let tags = given.tags.iter().map(|tag| {
+            tag.parse()
+                .map_err(|error: TagError| Problem::new(key("tags"), error.in_full().to_string()))
+        });
+        let tags = tags.collect::<Result<Vec<Tag>, Problem>>()?;
         let bounds = bounds(measure, given, &key)?;
         let mut quiet = Vec::new();
         for window in &given.quiet {
@@ -127,6 +150,8 @@ impl AlertRule {
             targets: if given.targets.is_empty() { all() } else { given.targets.clone() },
             clients: globs(&given.clients, true, &key("clients"))?,
             nics: globs(&given.nics, false, &key("nics"))?,
+            accounts: globs(&given.accounts, true, &key("accounts"))?,
+            tags,
             quiet,
         })
     }
@@ -143,16 +168,27 @@ impl AlertRule {
         self.measure.source(self.whole)
     }
 
-    /// True if it is about this client.
+    /// True if it is about this owner, whose tags are these; `None`: they are not known.
     #[must_use]
-    pub fn is_about_client(&self, client: &str) -> bool {
-        self.clients.as_ref().is_none_or(|globs| globs.is_match(client))
+    pub fn is_about(&self, owner: &Owner, tags: Option<&TagSet>) -> bool {
+        let names = |globs: &Option<GlobSet>, name: &str| {
+            globs.as_ref().is_none_or(|globs| globs.is_match(name))
+        };
+        match owner {
+            Owner::Client(client) => {
+                let tagged = || tags.is_some_and(|tags| tags.has_all(&self.tags));
+                names(&self.clients, client.as_str()) && (self.tags.is_empty() || tagged())
+            }
+            // One that is restricted to some clients is not about the collector.
+            Owner::Collector(_) => self.clients.is_none() && self.tags.is_empty(),
+            Owner::Account { account, .. } => names(&self.accounts, account),
+        }
     }
 
-    /// True if it is restricted to some clients.
+    /// True if it needs the tags of clients.
     #[must_use]
-    pub const fn chooses_clients(&self) -> bool {
-        self.clients.is_some()
+    pub const fn needs_tags(&self) -> bool {
+        !self.tags.is_empty()
     }
 
     /// True if it is about this NIC of a client that it is about.
@@ -241,20 +277,6 @@ fn globs(patterns: &[String], lower: bool, key: &str) -> Result<Option<GlobSet>,
         set.add(Glob::new(&pattern).map_err(|error| wrong(&pattern, &error))?);
     }
     set.build().map(Some).map_err(|error| wrong(&patterns.join(", "), &error))
-}
-
-/// True if a silence is about a rule and a client; `client` is empty if the alert is about none.
-#[must_use]
-pub fn silences(silence: &AlertSilence, rule: &str, client: &str, now_ns: WallNs) -> bool {
-    let about_client = || {
-        let glob = Glob::new(&silence.client);
-        !client.is_empty() && glob.is_ok_and(|glob| glob.compile_matcher().is_match(client))
-    };
-    (silence.from_ns..silence.until_ns).contains(&now_ns)
-        && (silence.rule.is_empty() || silence.rule == rule)
-        && (silence.client.is_empty() || about_client())
-        // Tags of clients are not known here.
-        && silence.tag.is_empty()
 }
 
 /// How long a silence may last.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wire::WallNs;
 
+use super::incident_id::IncidentId;
 use super::measure::Side;
 
 /// A moment by both clocks: lengths of time come from the boot clock, which is never stepped.
@@ -77,6 +78,8 @@ pub struct PendingState {
 /// A rule that fires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Firing {
+    /// The incident's id.
+    pub id: IncidentId,
     /// When it fired, nanoseconds since 1970 (UTC).
     pub fired_ns: WallNs,
     /// When the condition began, nanoseconds since 1970 (UTC).
@@ -108,6 +111,17 @@ pub enum StateChange {
     Resolve(Firing),
 }
 
+impl State {
+    /// When there was the last value, by the boot clock.
+    #[must_use]
+    pub const fn heard(&self) -> Duration {
+        match self {
+            Self::PendingState(pending) => pending.heard,
+            Self::Firing(firing) => firing.heard,
+        }
+    }
+}
+
 impl RuleBounds {
     /// What a value means.
     #[must_use]
@@ -136,13 +150,14 @@ impl Firing {
     /// One that the store knows.
     #[must_use]
     pub const fn stored(
+        id: IncidentId,
         (fired_ns, since_ns): (WallNs, WallNs),
         (worst, worst_ns): (f64, WallNs),
         announced: bool,
         heard: Duration,
     ) -> Self {
         let calm_since = None;
-        Self { fired_ns, since_ns, worst, worst_ns, heard, announced, stored: true, calm_since }
+        Self { id, fired_ns, since_ns, worst, worst_ns, heard, announced, stored: true, calm_since }
     }
 }
 
@@ -190,6 +205,8 @@ fn on_pending(
         return (Some(State::PendingState(pending)), None);
     }
     let firing = Firing {
+        // Whoever keeps it names it.
+        id: IncidentId::default(),
         fired_ns: now.wall_ns,
         since_ns: pending.since_ns,
         worst: pending.worst,

@@ -11,9 +11,10 @@ use wire::id::ClientId;
 
 use super::config::AlertDirection;
 use super::engine::Engine;
-use super::holder::Owner;
 use super::measure::{Measure, MeasureSource};
+use super::owner::Owner;
 use super::state::Value;
+use crate::accounts::{AccountBook, warning_names};
 use crate::live::{ClientStatus, Live};
 use crate::time::{boot, now_ns};
 use crate::writer::StoreState;
@@ -40,6 +41,8 @@ pub struct Sights {
     pub store: Arc<dyn Fn() -> StoreState + Send + Sync>,
     /// The collector's certificates.
     pub certificates: Arc<dyn Fn() -> Vec<CertificateEnd> + Send + Sync>,
+    /// The accounts, with the warnings of their running cycles.
+    pub book: AccountBook,
     /// Free space for the collector's data, bytes, if it is known.
     pub disk: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
     /// The collector's name.
@@ -73,6 +76,7 @@ fn look(engine: &Engine, sights: &Sights, settled: bool) {
     if rules.is_empty() {
         return;
     }
+    look_at_tags(engine, &sights.live);
     let with_rates =
         rules.iter().any(|it| it.measure == Measure::Rate && it.source() == MeasureSource::Client);
     let asked = |measure| rules.iter().any(|rule| rule.measure == measure);
@@ -96,11 +100,16 @@ fn look(engine: &Engine, sights: &Sights, settled: bool) {
             own(engine, sights, Measure::Certificate, left(end_s), &what);
         }
     }
+    if asked(Measure::Account) {
+        look_at_accounts(engine, &sights.book);
+    }
     let elsewhere: HashSet<&ClientId> =
         statuses.iter().filter(|it| it.elsewhere && it.up).map(|it| &it.client).collect();
     engine.tick(|owner| match owner {
         Owner::Client(client) => elsewhere.contains(client),
-        Owner::Named(name) => *name != sights.name,
+        Owner::Collector(name) => *name != sights.name,
+        // Each collector meters all accounts.
+        Owner::Account { .. } => false,
     });
 }
 
@@ -127,10 +136,32 @@ fn look_at_client(engine: &Engine, status: &ClientStatus, settled: bool) {
     }
 }
 
+/// Looks at the tags of all clients, if a rule or a silence chooses by them.
+pub fn look_at_tags(engine: &Engine, live: &Live) {
+    if live.are_tags_known() && engine.wants_tags() {
+        engine.set_tags(live.tags());
+    }
+}
+
+/// Looks at the warnings of all accounts. A warning belongs to a cycle: the next one begins without.
+pub fn look_at_accounts(engine: &Engine, book: &AccountBook) {
+    let (accounts, latest) = (book.accounts(), book.latest());
+    for statement in latest.iter() {
+        let account = accounts.iter().find(|it| it.name.as_str() == statement.account);
+        for warning in account.map(warning_names).unwrap_or_default() {
+            let given = statement.warnings.iter().find(|it| it.warning == warning);
+            let (value, detail) = given.map_or((0.0, ""), |it| (1.0, it.message.as_str()));
+            let owner = Owner::Account { account: statement.account.clone(), warning };
+            let value = Value { value, measured_ns: now_ns(), patience: PATIENCE };
+            engine.observe(&owner, (Measure::Account, None), &value, detail);
+        }
+    }
+}
+
 /// A value of the collector itself.
 fn own(engine: &Engine, sights: &Sights, measure: Measure, value: f64, detail: &str) {
     let value = Value { value, measured_ns: now_ns(), patience: PATIENCE };
-    engine.observe(&Owner::Named(sights.name.clone()), (measure, None), &value, detail);
+    engine.observe(&Owner::Collector(sights.name.clone()), (measure, None), &value, detail);
 }
 
 /// Seconds until a time.

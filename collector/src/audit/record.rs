@@ -28,6 +28,10 @@ pub enum AuditEvent {
     ClientForgotten,
     /// An operator changed the collector's tags of a client: `client`, `old`, `new`.
     ClientTagged,
+    /// An operator added a silence of alerts: `until`, `detail` (its id, what it is about, and why).
+    SilenceAdded,
+    /// An operator ended one before its time: `until`, `detail`.
+    SilenceEnded,
     /// An operator made a new CA in place of the collector's own: `detail` (its fingerprint).
     CaRolled,
     /// An operator typed in an opening balance or a provider's figure: `detail`.
@@ -44,7 +48,7 @@ pub enum AuditEvent {
 
 impl AuditEvent {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::TokenMade,
         Self::TokenCancelled,
         Self::Enrolled,
@@ -54,6 +58,8 @@ impl AuditEvent {
         Self::ClientRevoked,
         Self::ClientForgotten,
         Self::ClientTagged,
+        Self::SilenceAdded,
+        Self::SilenceEnded,
         Self::CaRolled,
         Self::AccountEntry,
         Self::SignInFailed,
@@ -75,6 +81,8 @@ impl AuditEvent {
             Self::ClientRevoked => "client_revoked",
             Self::ClientForgotten => "client_forgotten",
             Self::ClientTagged => "client_tagged",
+            Self::SilenceAdded => "silence_added",
+            Self::SilenceEnded => "silence_ended",
             Self::CaRolled => "ca_rolled",
             Self::AccountEntry => "account_entry",
             Self::SignInFailed => "sign_in_failed",

@@ -20,6 +20,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ struct Shared {
     shards: [Mutex<Shard>; SHARDS],
     updates: broadcast::Sender<PageEvent>,
     tap: OnceLock<Arc<dyn SampleTap>>,
+    /// The store's tags were read.
+    tagged: AtomicBool,
 }
 
 /// A share of the clients, and the subscribers to single ones.
@@ -100,7 +103,7 @@ impl Live {
     pub fn new() -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
         let (updates, tap) = (broadcast::Sender::new(UPDATES_MAX), OnceLock::new());
-        Self { shared: Arc::new(Shared { shards, updates, tap }) }
+        Self { shared: Arc::new(Shared { shards, updates, tap, tagged: AtomicBool::new(false) }) }
     }
 
     /// A connection of a client was accepted.
@@ -161,6 +164,13 @@ impl Live {
         for mut shard in self.shards() {
             shard.table.on_tagged(&tagged);
         }
+        self.shared.tagged.store(true, Ordering::Relaxed);
+    }
+
+    /// False until the store's tags were read for the first time.
+    #[must_use]
+    pub fn are_tags_known(&self) -> bool {
+        self.shared.tagged.load(Ordering::Relaxed)
     }
 
     /// The tags that count, of each client that has any.
@@ -176,6 +186,7 @@ impl Live {
     /// Takes a frame: new or repeated, in order or not, live or backlog.
     pub fn observe(&self, client: &ClientId, frame: &Frame, now_ns: WallNs) {
         let (tap, mut tapped) = (self.shared.tap.get(), Vec::new());
+        let tap = tap.filter(|tap| tap.wants_samples());
         let mut shard = self.shard(client);
         shard.table.observe(client, frame, now_ns, tap.map(|_| &mut tapped));
         shard.watchers.on_frame(client, frame, now_ns);

@@ -7,6 +7,9 @@ use wire::id::ClientId;
 
 /// Takes samples as they arrive, in the task that received them: it must be quick.
 pub trait SampleTap: Send + Sync + Debug {
+    /// False while nothing comes of them: then they are not even copied.
+    fn wants_samples(&self) -> bool;
+
     /// Takes the samples of a frame that are new.
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]);
 }

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::http::uri::PathAndQuery;
-use rustls::RootCertStore;
 use serde::{Deserialize, Serialize};
 use settings::{InFull, Interval, Problem, Size};
-use wire::pem::read_certificates;
 
 use super::headers::HeaderFile;
 use crate::http_client::{HttpServer, HttpServerError};
-use crate::tls_client;
+use crate::tls_client::TrustedAuthorities;
 
 /// Where OTLP/HTTP receivers take metrics, if the URL has no path.
 const METRICS_PATH: &str = "/v1/metrics";
@@ -112,14 +110,7 @@ impl OtlpSection {
         let Some((mut server, path)) = self.server()? else { return Ok(None) };
         if let Some(file) = &self.ca {
             let refused = |error: String| Problem::new("export.otlp.ca", error);
-            let mut roots = RootCertStore::empty();
-            let certificates = read_certificates(file);
-            for certificate in certificates.map_err(|error| refused(error.in_full().to_string()))? {
-                let added = roots.add(certificate);
-                added
-                    .map_err(|error| refused(format!("{}: {}", file.display(), error.in_full())))?;
-            }
-            let tls = tls_client::config(roots);
+            let tls = TrustedAuthorities::read(file).map_err(refused)?.config();
             server = server.with_tls(tls.map_err(|error| refused(error.in_full().to_string()))?);
         }
         let headers = self.headers_file.clone().map(HeaderFile::new);
@@ -163,7 +154,7 @@ impl OtlpSection {
             HttpServerError::NoUrl => refused(no_url()),
             error @ HttpServerError::Tls(_) => refused(error.in_full().to_string()),
         })?;
-        let path = if server.path().is_empty() { METRICS_PATH } else { server.path() };
+        let path = if server.path() == "/" { METRICS_PATH } else { server.path() };
         let path = path.parse().map_err(|_| refused(no_url()))?;
         Ok(Some((server, path)))
     }

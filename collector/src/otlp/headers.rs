@@ -1,20 +1,14 @@
 //! Headers for the receiver, from a file: credentials belong neither into the config nor on a command
 //! line.
 
-use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hyper::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
     HeaderValue, TRANSFER_ENCODING,
 };
-use settings::InFull;
-use wire::permission;
 
-/// Largest file, bytes: what receivers take of headers at most.
-const SIZE_MAX: u64 = 64 << 10;
+use crate::secret_file;
 
 /// Headers that the request has of its own.
 const OWN: [HeaderName; 6] =
@@ -37,34 +31,9 @@ impl HeaderFile {
     /// The reason, with file, line and remedy, but never a value.
     pub fn read(&self) -> Result<HeaderMap, String> {
         let path = &self.0;
-        let text = read(path).map_err(|error| {
-            let way_out = permission::way_out(path, &error, "write `Name: value` lines to it");
-            format!("{}: {}; {way_out}", path.display(), error.in_full())
-        })?;
-        text.and_then(|text| parse(&text)).map_err(|why| format!("{}{why}", path.display()))
+        let text = secret_file::read(path, "write `Name: value` lines to it")?;
+        parse(&text).map_err(|why| format!("{}{why}", path.display()))
     }
-}
-
-/// The text of the file; the inner error is about its permissions.
-fn read(path: &Path) -> io::Result<Result<String, String>> {
-    // Without waiting for the other end of a pipe.
-    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    if metadata.mode() & 0o007 != 0 {
-        let why =
-            format!(": every user of this host can read it; run: chmod 640 {}", path.display());
-        return Ok(Err(why));
-    }
-    if metadata.len() > SIZE_MAX {
-        return Err(io::Error::other(format!("more than {SIZE_MAX} bytes")));
-    }
-    let mut text = String::new();
-    file.take(SIZE_MAX).read_to_string(&mut text)?;
-    Ok(Ok(text))
 }
 
 /// Headers, one per line. Empty lines and those with # in front don't count.
@@ -94,6 +63,7 @@ fn parse(text: &str) -> Result<HeaderMap, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -134,8 +104,5 @@ mod tests {
         let why = headers.read().unwrap_err();
         assert!(why.ends_with(&format!("chmod 640 {}", file.path().display())), "{why}");
         assert!(!why.contains("hunter2"));
-        fs::write(file.path(), vec![b'a'; 70_000]).unwrap();
-        mode(0o600);
-        assert!(headers.read().unwrap_err().contains("more than"));
     }
 }

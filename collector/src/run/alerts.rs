@@ -9,11 +9,13 @@ use wire::certificate::Facts;
 use wire::pem::{self, TlsFiles};
 
 use super::health::Health;
+use crate::accounts::AccountBook;
 use crate::alerts::watch::{self, CertificateEnd, Sights};
 use crate::alerts::{AlertOutbox, AlertRules, AlertsSection, Engine, Recorder, Target, targets};
 use crate::config::Config;
 use crate::live::Live;
 use crate::store::Database;
+use crate::web::AlertInbox;
 
 /// Rules and targets, checked.
 pub struct AlertPlan {
@@ -54,6 +56,7 @@ impl Alerting {
         store: &Arc<dyn Database>,
         live: &Live,
         health: &Health,
+        book: &AccountBook,
     ) -> Result<Self, Problem> {
         let plan = AlertPlan::of(&config.alerts)?;
         let (engine, emitted) = Engine::new(plan.rules);
@@ -68,6 +71,7 @@ impl Alerting {
             outbox: outbox.clone(),
             live: live.clone(),
             url: Arc::new(move || read.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            name: host_name(),
         };
         let (files, data_dir) = (certificate_files(config, keys), config.data_dir.clone());
         let health = health.clone();
@@ -75,6 +79,7 @@ impl Alerting {
             live: live.clone(),
             store: Arc::new(move || health.state()),
             certificates: Arc::new(move || certificates(&files)),
+            book: book.clone(),
             disk: Arc::new(move || free_space(&data_dir).ok()),
             name: host_name(),
         };
@@ -85,20 +90,20 @@ impl Alerting {
         Ok(Self { engine, outbox, url, section: config.alerts.clone(), tasks })
     }
 
-    /// Tells the rules in force.
-    pub fn rules(&self) -> impl Fn() -> AlertRules + Send + Sync + use<> {
+    /// What the pages show.
+    pub fn inbox(&self, store: Arc<dyn Database>) -> AlertInbox {
         let engine = self.engine.clone();
-        move || engine.rules()
+        AlertInbox { store, rules: Arc::new(move || engine.rules()) }
     }
 
     /// Takes new rules and targets.
     pub fn replace(&mut self, section: &AlertsSection, plan: AlertPlan) {
+        // First the targets, which the messages of the rules go to. Their files may have changed.
+        self.outbox.serve(plan.targets);
         if self.section == *section {
             return;
         }
         self.section = section.clone();
-        // First the targets, which the messages of the rules go to.
-        self.outbox.serve(plan.targets);
         *self.url.write().unwrap_or_else(PoisonError::into_inner) = plan.url;
         self.engine.replace(plan.rules);
     }

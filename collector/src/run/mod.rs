@@ -164,12 +164,11 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
     let keys = (tls, identity_dir(&config.data_dir));
-    let alerting = Alerting::start(config, keys, &store, &live, &health)?;
+    let alerting = Alerting::start(config, keys, &store, &live, &health, &book)?;
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
-        alerts: store.clone(),
-        rules: Arc::new(alerting.rules()),
+        alerts: alerting.inbox(store.clone()),
         book: book.clone(),
         dates: dates.clone(),
         writer: Arc::new(move || health.state()),

@@ -158,7 +158,7 @@ impl Source {
     }
 
     fn path(&self, followed: &Subscription) -> PathAndQuery {
-        let base = self.server.path();
+        let base = self.server.path().trim_end_matches('/');
         let path = match followed {
             Subscription::All => format!("{base}/api/v1/live"),
             Subscription::Client(client) => format!("{base}/api/v1/live?client={client}"),

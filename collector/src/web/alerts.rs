@@ -172,7 +172,7 @@ pub(super) async fn alerts(
     let mut range = params.range()?;
     // One more, to know whether there are more.
     range.limit += 1;
-    let mut page = app.ask(&asker, app.state.alerts.alerts(&range)).await?;
+    let mut page = app.ask(&asker, app.state.alerts.store.alerts(&range)).await?;
     let more = page.incidents.len() == range.limit;
     page.incidents.truncate(range.limit - 1);
     if format == Some(AlertsFormat::Csv) {
@@ -335,7 +335,7 @@ struct RuleView {
     responses((status = 200, description = "Rules, by name", body = RulesView), ApiError)
 )]
 pub(super) async fn rules(State(app): State<Arc<App>>) -> Answer<RulesView> {
-    let rules = (app.state.rules)();
+    let rules = (app.state.alerts.rules)();
     let now = now_ns();
     let view = |rule: &Arc<AlertRule>| RuleView {
         name: rule.name.to_string(),
@@ -394,7 +394,7 @@ pub(super) async fn silences(
     State(app): State<Arc<App>>,
     asker: Asker,
 ) -> Result<Answer<SilencesView>, ApiError> {
-    let silences = app.ask(&asker, app.state.alerts.silences(now_ns())).await?;
+    let silences = app.ask(&asker, app.state.alerts.store.silences(now_ns())).await?;
     let view = |it: AlertSilence| SilenceView {
         id: it.id,
         rule: some(it.rule),

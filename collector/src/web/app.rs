@@ -35,10 +35,8 @@ pub struct WebState {
     pub live: Live,
     /// Stored figures.
     pub query: Arc<dyn Query>,
-    /// Incidents of alerts, and silences.
-    pub alerts: Arc<dyn AlertReader>,
-    /// The rules in force.
-    pub rules: Arc<dyn Fn() -> AlertRules + Send + Sync>,
+    /// Alerts.
+    pub alerts: AlertInbox,
     /// The accounts and their statements.
     pub book: AccountBook,
     /// The store's clock.
@@ -62,6 +60,21 @@ pub struct WebState {
     pub signed_out: SignedOut,
     /// Limits of simultaneous use and of time.
     pub limits: WebLimits,
+}
+
+/// What is shown of alerts.
+#[derive(Clone)]
+pub struct AlertInbox {
+    /// Incidents and silences.
+    pub store: Arc<dyn AlertReader>,
+    /// Tells the rules in force.
+    pub rules: Arc<dyn Fn() -> AlertRules + Send + Sync>,
+}
+
+impl fmt::Debug for AlertInbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlertInbox").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for WebState {

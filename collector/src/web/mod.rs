@@ -57,7 +57,7 @@ use utoipa_axum::routes;
 pub use self::access::Access;
 use self::access::Asker;
 use self::app::App;
-pub use self::app::WebState;
+pub use self::app::{AlertInbox, WebState};
 use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;

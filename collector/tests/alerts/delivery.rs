@@ -11,7 +11,6 @@ use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{AlertRange, AlertSilence, Database};
 use collector::time::now_ns;
 use testbed::{Cluster, SLACK, until};
-use wire::WallNs;
 
 use crate::parts::{Parts, client, section, store};
 use crate::receiver::{OK, Receiver, Reply};

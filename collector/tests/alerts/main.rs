@@ -2,8 +2,12 @@
 //! real programs.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod accounts;
 mod delivery;
+mod mail;
 mod parts;
 mod programs;
 mod receiver;
+mod receivers;
 mod rules;
+mod store_away;

@@ -71,6 +71,7 @@ impl Parts {
             outbox,
             live: live.clone(),
             url: Arc::new(move || url.clone()),
+            name: "collector test".to_owned(),
         };
         let task = tokio::spawn(recorder.run(emitted));
         Self { live, engine, task, totals: BTreeMap::new() }

@@ -1,6 +1,9 @@
 //! Rules as operators write them: what is refused and how, and what fires.
 
+use collector::alerts::watch::look_at_tags;
+use collector::store::{ClientTags, TaggedClient};
 use settings::InFull;
+use wire::tag::TagSet;
 use wire::{Bytes, Packets};
 
 use crate::parts::{Parts, SPEED, load, section, store};
@@ -42,6 +45,19 @@ fn a_bad_rule_or_target_is_refused_with_its_key_and_the_way_out() {
         (
             "rules: {a: {measure: loss, targets: [me]}}",
             "alerts.rules.a.targets: there is no target",
+        ),
+        (
+            "rules: {a: {measure: store, tags: [site=ams]}}",
+            "alerts.rules.a.tags: store is about no client",
+        ),
+        ("rules: {a: {measure: disk, clients: [web]}}", "alerts.rules.a.clients: disk is about no"),
+        (
+            "rules: {a: {measure: loss, tags: [ams]}}",
+            "alerts.rules.a.tags: write a tag as key=value",
+        ),
+        (
+            "rules: {a: {measure: loss, accounts: [transit]}}",
+            "alerts.rules.a.accounts: loss is about no account",
         ),
         ("rules: {\"a b\": {measure: loss}}", "alerts.rules: \"a b\" is no name; use up to 64"),
         ("time_zone: Moon/Crater", "alerts.time_zone: \"Moon/Crater\" is no time zone known"),
@@ -133,4 +149,47 @@ async fn loss_of_a_backlog_is_told_but_an_old_rate_is_not() {
     titles.sort();
     assert_eq!(titles[0], "web-1 eth0 tx: peak of 1 ms 1.00 Gbit/s, above 900 Mbit/s");
     assert!(titles.iter().any(|it| it == "web-1 eth0: 3 packets lost"), "{titles:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_about_tags_follows_them() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(OK));
+    let section = section(&format!(
+        "alerts:
+  rules: {{full: {{measure: utilisation, for: 0s, clear_for: 5s, tags: [site=ams, role=cache]}}}}
+  targets: {{ops: {{kind: webhook, url: \"{}\"}}}}",
+        receiver.url()
+    ));
+    let mut parts = Parts::start(&section, store(&folder), 1);
+    let tag = |parts: &Parts, tags: &[(&str, &str)]| {
+        let tagged: Vec<TaggedClient> = tags
+            .iter()
+            .map(|(client, tags)| {
+                let tags = tags.split(',').map(|tag| tag.parse().unwrap());
+                let collector = TagSet::new(tags).unwrap();
+                let tags = ClientTags { collector, ..ClientTags::default() };
+                TaggedClient { client: (*client).to_owned(), tags }
+            })
+            .collect();
+        parts.live.on_tagged(&tagged);
+        look_at_tags(&parts.engine, &parts.live);
+        parts.engine.tick(|_| false);
+    };
+    ["web-1", "web-2"].into_iter().for_each(|id| parts.connect(id, ""));
+    parts.load("web-1", 99);
+    tag(&parts, &[("web-1", "site=ams"), ("web-2", "site=ams,role=cache")]);
+    ["web-1", "web-2"].into_iter().for_each(|id| parts.load(id, 99));
+    let said = receiver.wait(1)[0].json();
+    assert_eq!((said["client"].as_str(), said["state"].as_str()), (Some("web-2"), Some("firing")));
+    // The other way round.
+    tag(&parts, &[("web-1", "site=ams,role=cache,rack=3"), ("web-2", "site=fra,role=cache")]);
+    ["web-1", "web-2"].into_iter().for_each(|id| parts.load(id, 99));
+    let said: Vec<_> = receiver.wait(3).iter().map(super::receiver::Request::json).collect();
+    let mut told: Vec<_> = said[1..]
+        .iter()
+        .map(|it| (it["client"].as_str().unwrap(), it["title"].as_str().unwrap()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told[0], ("web-1", "web-1 eth0 rx: 99 % of the link, above 90 %"));
+    assert_eq!(told[1], ("web-2", "web-2 eth0 rx: its rule no longer applies, so this alert ends"));
 }

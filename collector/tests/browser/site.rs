@@ -12,7 +12,7 @@ use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Batch, Commit, Epoch, SessionBatch, Store};
 use collector::time::{boot, now_ns};
-use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -127,8 +127,7 @@ impl Site {
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
-            alerts: store.clone(),
-            rules: Arc::new(AlertRules::default),
+            alerts: AlertInbox { store: store.clone(), rules: Arc::new(AlertRules::default) },
             book: AccountBook::new(store.clone(), vec![]),
             dates,
             writer: Arc::new(move || told.lock().unwrap().clone()),

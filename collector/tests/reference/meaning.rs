@@ -79,7 +79,7 @@ pub const TABLES: [(&str, &str); 32] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 78] = [
+const IN_TABLE: [(&str, &str, &str); 80] = [
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -129,7 +129,7 @@ const IN_TABLE: [(&str, &str, &str); 78] = [
     ("alerts", "id", "Id, 16 hexadecimal digits"),
     ("alerts", "client", "Id of the client"),
     ("alerts", "nic", "Name of the NIC"),
-    ("alerts", "name", "The collector or account"),
+    ("alerts", "name", "The collector, or the account and its warning"),
     ("alerts", "since", "When the condition began"),
     ("alerts", "rule", "Name of the rule"),
     ("alerts", "measure", "What the rule measures"),
@@ -144,7 +144,12 @@ const IN_TABLE: [(&str, &str, &str); 78] = [
     ("alerts", "detail", "More, for people"),
     ("alerts", "muted", "Why no message was sent when it fired"),
     ("alerts", "announced", "1 once a message was queued that it fires"),
-    ("alerts", "ended", "How it ended: `calm`, `no_data` or `rule_removed`"),
+    (
+        "alerts",
+        "ended",
+        "How it ended: `calm`, `no_data`, `rule_removed`, `rule_changed` or `collector_gone`",
+    ),
+    ("alerts", "confirmed_at", "When the collector that it is about last said that it runs"),
     ("alert_messages", "incident", "`alerts.id`"),
     ("alert_messages", "event", "`firing` or `resolved`"),
     ("alert_messages", "target", "Name of the target"),
@@ -161,6 +166,7 @@ const IN_TABLE: [(&str, &str, &str); 78] = [
     ("alert_silences", "id", "Id, 12 hexadecimal digits"),
     ("alert_silences", "rule", "Only of this rule"),
     ("alert_silences", "client", "Only of clients whose id matches this glob"),
+    ("alert_silences", "nic", "Only of NICs whose name matches this glob"),
     ("alert_silences", "tag", "Only of clients with this tag"),
     ("alert_silences", "from_at", "When it began"),
     ("alert_silences", "until_at", "When it ends"),

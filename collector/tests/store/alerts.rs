@@ -53,7 +53,8 @@ fn messages(body: &str) -> Vec<QueuedMessage> {
 }
 
 fn end(client: &str, fired_ns: WallNs) -> AlertEnd {
-    let which = AlertRef { rule: "full".into(), subject: subject(client), fired_ns };
+    let which =
+        AlertRef { id: String::new(), rule: "full".into(), subject: subject(client), fired_ns };
     AlertEnd { which, at_ns: fired_ns + SECOND, worst: 99.0, worst_ns: fired_ns, ended: "calm" }
 }
 
@@ -197,7 +198,8 @@ pub async fn a_muted_incident_is_told_later_or_never(place: &impl Place) {
     let over = AlertChange::Resolve(end("db", at), messages("over"));
     store.change_alerts(&[over], now_ns()).await.unwrap();
     assert_eq!(claim(&store, "ops", LEASE).await, []);
-    let which = AlertRef { rule: "full".into(), subject: subject("web"), fired_ns: at };
+    let which =
+        AlertRef { id: String::new(), rule: "full".into(), subject: subject("web"), fired_ns: at };
     for _ in 0..2 {
         let announce = AlertChange::Announce(which.clone(), messages("still"));
         store.change_alerts(&[announce], now_ns()).await.unwrap();
@@ -297,4 +299,58 @@ pub async fn history_comes_page_by_page_by_time_rule_and_client(place: &impl Pla
     }
     let deliveries = store.alerts(&AlertRange::firing(10)).await.unwrap().deliveries;
     assert_eq!(deliveries.iter().map(|it| &it.target).collect::<Vec<_>>(), ["mail", "ops"]);
+}
+
+pub async fn a_change_that_comes_again_notes_what_was_sent_meanwhile(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let sent = |body: &str| {
+        let mut messages = messages(body);
+        messages[1].sent = true;
+        messages
+    };
+    let which =
+        || AlertRef { id: "a".into(), rule: "full".into(), subject: subject("web"), fired_ns: at };
+    let over = || AlertEnd { which: which(), ..end("web", at) };
+    let muted = || AlertIncident { announced: false, ..incident("a", "web", at) };
+    // Nobody knows that the first calls were committed; meanwhile `ops` was told without the store.
+    for (first, again) in [
+        (AlertChange::Open(muted(), vec![]), AlertChange::Open(muted(), vec![])),
+        (AlertChange::Announce(which(), messages("b")), AlertChange::Announce(which(), sent("b"))),
+        (AlertChange::Resolve(over(), messages("c")), AlertChange::Resolve(over(), sent("c"))),
+        (
+            AlertChange::Open(incident("d", "db", at), messages("d")),
+            AlertChange::Open(incident("d", "db", at), sent("d")),
+        ),
+    ] {
+        store.change_alerts(&[first], now_ns()).await.unwrap();
+        store.change_alerts(&[again], now_ns()).await.unwrap();
+    }
+    assert_eq!(claim(&store, "ops", LEASE).await, []);
+    assert_eq!(claim(&store, "mail", LEASE).await.len(), 2, "the end follows the beginning");
+    let deliveries = store.alerts(&AlertRange::newest(10)).await.unwrap().deliveries;
+    let sent = deliveries.iter().filter(|it| it.target == "ops" && it.ended_ns.is_some());
+    assert_eq!(sent.count(), 3);
+}
+
+pub async fn incidents_about_a_collector_are_confirmed_by_it(place: &impl Place) {
+    let store = place.open().await;
+    let (long_ago, lately) = (now() - 7200 * SECOND, now() - 60 * SECOND);
+    let about = |id: &str, name: &str, fired_ns| AlertIncident {
+        subject: AlertSubject { name: name.into(), ..AlertSubject::default() },
+        ..incident(id, "", fired_ns)
+    };
+    let changes = [
+        AlertChange::Open(about("a", "collector a", long_ago), vec![]),
+        AlertChange::Open(about("b", "collector b", long_ago), vec![]),
+        AlertChange::Open(about("c", "collector c", lately), vec![]),
+        AlertChange::Open(about("d", "transit 80%", long_ago), vec![]),
+        AlertChange::Open(incident("e", "web", long_ago), vec![]),
+    ];
+    store.change_alerts(&changes, now_ns()).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    let confirm = async |name: &str| store.confirm_alerts(name, hour, now_ns()).await.unwrap();
+    assert_eq!(confirm("collector a").await, ["b"]);
+    assert_eq!(confirm("collector b").await, Vec::<String>::new(), "a has just confirmed its own");
+    assert_eq!(confirm("collector a").await, Vec::<String>::new());
 }

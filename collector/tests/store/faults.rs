@@ -12,7 +12,7 @@ use collector::run::Health;
 use collector::store::dates::Dates;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
-use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
@@ -73,8 +73,7 @@ impl Working {
         let state = WebState {
             live: Live::new(),
             query: self.store.clone(),
-            alerts: self.store.clone(),
-            rules: Arc::new(AlertRules::default),
+            alerts: AlertInbox { store: self.store.clone(), rules: Arc::new(AlertRules::default) },
             book: AccountBook::new(self.store.clone(), vec![]),
             dates: Dates::default(),
             writer: Arc::new(move || health.state()),

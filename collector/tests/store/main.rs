@@ -25,6 +25,7 @@ mod report;
 mod rules;
 mod servers;
 mod settings;
+mod silences;
 mod sqlite;
 mod statements;
 mod suite;
@@ -105,7 +106,9 @@ macro_rules! behaviours {
             a_muted_incident_is_told_later_or_never,
             silences_are_for_all_collectors_until_they_end,
             alerts_that_are_over_are_deleted_by_age_with_their_messages,
+            a_change_that_comes_again_notes_what_was_sent_meanwhile,
             history_comes_page_by_page_by_time_rule_and_client,
+            incidents_about_a_collector_are_confirmed_by_it,
             of_many_that_take_a_use_at_once_exactly_as_many_get_one_as_there_are,
             a_use_given_back_can_be_taken_again_and_a_cancelled_token_has_none,
             uses_of_a_token_long_expired_are_forgotten,

@@ -9,7 +9,7 @@ use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::dates::Dates;
 use collector::time::{boot, now_ns};
-use collector::web::{Access, HttpTls, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, HttpTls, SignedOut, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::Seq;
@@ -87,8 +87,7 @@ async fn complete(
     let state = WebState {
         live: live.clone(),
         query: memory.clone(),
-        alerts: memory.clone(),
-        rules: Arc::new(rules),
+        alerts: AlertInbox { store: memory.clone(), rules: Arc::new(rules) },
         book: book.clone(),
         dates: dates.clone(),
         writer: Arc::new(move || writer.map(str::to_owned)),

@@ -7,6 +7,15 @@ use super::super::config::{TargetKind, TargetSection};
 use super::super::message::MessageFacts;
 use super::post::Post;
 use super::send::{Keys, SendError, Wording};
+use crate::tls_client::TrustedAuthorities;
+
+/// Longest title, bytes: a line of a phone is shorter.
+const TITLE_MAX: usize = 250;
+
+/// Longest message, bytes: ntfy makes a longer one an attachment (docs.ntfy.sh, limitations), and Slack cuts
+/// it off (chat.postMessage). Slack's markup of a sign has up to five.
+const NTFY_MAX: usize = 4096;
+const SLACK_MAX: usize = 40_000 / 5;
 
 /// A channel or topic.
 #[derive(Debug)]
@@ -17,8 +26,13 @@ pub(super) struct Chat {
 }
 
 impl Chat {
-    pub fn of(kind: TargetKind, section: &TargetSection, keys: Keys<'_>) -> Result<Self, Problem> {
-        let (post, ntfy) = (Post::of(section, keys)?, kind == TargetKind::Ntfy);
+    pub fn of(
+        kind: TargetKind,
+        section: &TargetSection,
+        authorities: Option<&TrustedAuthorities>,
+        keys: Keys<'_>,
+    ) -> Result<Self, Problem> {
+        let (post, ntfy) = (Post::of(section, authorities, keys)?, kind == TargetKind::Ntfy);
         if let Some(url) = section.url.as_deref().filter(|_| ntfy) {
             topic(url).map_err(|why| keys.problem("url", why))?;
         }
@@ -27,6 +41,8 @@ impl Chat {
 
     pub async fn send(&self, facts: &MessageFacts) -> Result<(), SendError> {
         let (title, text) = self.wording.render(facts)?;
+        let most = if self.ntfy { NTFY_MAX } else { SLACK_MAX };
+        let (title, text) = (shortened(&title, TITLE_MAX), shortened(&text, most));
         let url = self.post.url()?;
         if !self.ntfy {
             let body = json!({ "text": format!("*{}*\n{}", slack(&title), slack(&text)) });
@@ -48,6 +64,18 @@ impl Chat {
         }
         self.post.json(&server, &facts.id, body.to_string()).await
     }
+}
+
+/// The beginning of a text of at most this many bytes.
+fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut end = most.saturating_sub('\u{2026}'.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}\u{2026}", &text[..end])
 }
 
 /// A text in Slack's markup: these three signs begin mentions and links.
@@ -77,6 +105,13 @@ mod tests {
         assert_eq!(split("https://ntfy.sh/ops"), ("https://ntfy.sh/".into(), "ops".into()));
         assert_eq!(split("http://a:1/b/ops/"), ("http://a:1/b/".into(), "ops".into()));
         assert!(topic("https://ntfy.sh").is_err() && topic("ops").is_err());
+    }
+
+    #[test]
+    fn long_texts_end_at_a_whole_character() {
+        assert_eq!(shortened("abc", 3), "abc");
+        assert_eq!(shortened("äöüß", 6), "ä\u{2026}");
+        assert_eq!(shortened(&"ü".repeat(4000), NTFY_MAX).len(), 4095);
     }
 
     #[test]

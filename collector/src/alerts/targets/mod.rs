@@ -18,6 +18,7 @@ use self::smtp::Mail;
 use self::webhook::Webhook;
 use super::config::{AlertsSection, Severity, TargetKind, TargetSection, check_name};
 use super::message::MessageFacts;
+use crate::tls_client::TrustedAuthorities;
 
 /// Most targets.
 const TARGETS_MAX: usize = 50;
@@ -34,6 +35,8 @@ pub struct Target {
     pub section: TargetSection,
     /// Longest time for one message.
     pub timeout: Duration,
+    /// The authorities of its server, as they were read.
+    authorities: Option<TrustedAuthorities>,
     sender: Sender,
 }
 
@@ -67,12 +70,15 @@ impl Target {
         let timeout = section.timeout.unwrap_or(TIMEOUT);
         let range = Interval::secs(1)..=Interval::secs(60);
         Problem::unless_within(keys.of("timeout"), &timeout, &range)?;
+        let authorities = section.ca.as_deref().map(TrustedAuthorities::read).transpose();
+        let authorities = authorities.map_err(|why| keys.problem("ca", why))?;
+        let trusted = authorities.as_ref();
         let sender = match kind {
-            TargetKind::Webhook => Sender::Webhook(Box::new(Webhook::of(section, keys)?)),
+            TargetKind::Webhook => Sender::Webhook(Box::new(Webhook::of(section, trusted, keys)?)),
             TargetKind::Slack | TargetKind::Ntfy => {
-                Sender::Chat(Box::new(Chat::of(kind, section, keys)?))
+                Sender::Chat(Box::new(Chat::of(kind, section, trusted, keys)?))
             }
-            TargetKind::Smtp => Sender::Mail(Box::new(Mail::of(section, keys)?)),
+            TargetKind::Smtp => Sender::Mail(Box::new(Mail::of(section, trusted, keys)?)),
             TargetKind::Exec => {
                 let why = "exec is refused on purpose: a program started here would run with all that \
                            the collector may read and write, its database's password too; post to a \
@@ -81,7 +87,13 @@ impl Target {
             }
         };
         let (name, section) = (name.to_owned(), section.clone());
-        Ok(Self { name, section, timeout: timeout.0, sender })
+        Ok(Self { name, section, timeout: timeout.0, authorities, sender })
+    }
+
+    /// True if it was made of the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.section == other.section && self.authorities == other.authorities
     }
 
     /// True if it wants messages of a severity, or that trouble is over.
@@ -180,6 +192,47 @@ mod tests {
             assert_eq!(problem.key, format!("alerts.targets.ops.{key}"), "{json}: {problem:?}");
             assert!(problem.why.contains(why), "{json}: {problem:?}");
         }
+    }
+
+    #[test]
+    fn authorities_are_read_and_refused_by_the_name_of_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let made = |url: &str| {
+            let ca = serde_json::to_string(&file).unwrap();
+            Target::of("ops", &section(&format!(r#"{{"kind":"slack","url":"{url}","ca":{ca}}}"#)))
+        };
+        let mail = format!(
+            r#"{{"kind":"smtp","server":"a","from":"x@a.example","to":"y@a.example","ca":{}}}"#,
+            serde_json::to_string(&file).unwrap()
+        );
+        for (text, why) in [
+            (None, "No such file"),
+            (Some(""), "no certificate"),
+            (Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "ca.pem"),
+        ] {
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            for made in [made("https://a"), Target::of("ops", &section(&mail))] {
+                let problem = made.unwrap_err();
+                assert_eq!(problem.key, "alerts.targets.ops.ca");
+                let told = problem.why.contains(why) && problem.why.contains("ca.pem");
+                assert!(told, "{text:?}: {problem:?}");
+            }
+        }
+        let authority = |file: &std::path::Path| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
+            std::fs::write(file, params.self_signed(&key).unwrap().pem()).unwrap();
+        };
+        authority(&file);
+        let (first, again) = (made("https://a").unwrap(), made("https://a").unwrap());
+        assert!(first.is_same(&again));
+        authority(&file);
+        assert!(!first.is_same(&made("https://a").unwrap()), "a reload serves a new target");
+        let problem = made("http://a").unwrap_err();
+        assert!(problem.why.contains("not encrypted"), "{problem:?}");
     }
 
     #[test]

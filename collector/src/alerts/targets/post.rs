@@ -3,21 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use settings::{Foreign, InFull, Problem};
-use wire::pem;
 
 use super::super::config::TargetSection;
 use super::send::{Keys, SendError, secret};
 use crate::http_client::HttpServer;
-use crate::tls_client;
+use crate::tls_client::TrustedAuthorities;
 
 /// Most of an error's answer that is read, bytes, and shown, characters.
 const ANSWER_MAX: usize = 16 << 10;
@@ -33,8 +32,8 @@ pub(super) struct Post {
     headers: Vec<(HeaderName, HeaderValue)>,
     header_files: Vec<(HeaderName, PathBuf)>,
     tls: Option<ClientConfig>,
-    /// The server of a URL that is no secret.
-    server: OnceLock<HttpServer>,
+    /// The server of the last URL.
+    server: Mutex<Option<(String, HttpServer)>>,
 }
 
 /// Where the URL is.
@@ -45,14 +44,23 @@ enum Place {
 }
 
 impl Post {
-    pub fn of(section: &TargetSection, keys: Keys<'_>) -> Result<Self, Problem> {
+    pub fn of(
+        section: &TargetSection,
+        authorities: Option<&TrustedAuthorities>,
+        keys: Keys<'_>,
+    ) -> Result<Self, Problem> {
         let url = match (&section.url, &section.url_file) {
             (Some(_), Some(_)) => return Err(keys.problem("url_file", "set beside url; set one")),
             (None, None) => {
                 return Err(keys.problem("url", format!("not set; set url or url_file; {EXAMPLE}")));
             }
             (Some(url), None) => {
-                server(url).map_err(|why| keys.problem("url", why))?;
+                let server = server(url).map_err(|why| keys.problem("url", why))?;
+                let used = authorities.is_none() || server.is_encrypted();
+                Problem::unless(used, keys.of("ca"), || {
+                    "set, but url is not encrypted; begin it with https://, or leave ca out"
+                        .to_owned()
+                })?;
                 Place::Here(url.clone())
             }
             (None, Some(file)) => Place::File(file.clone()),
@@ -71,16 +79,9 @@ impl Post {
             |(header, file): (&String, &PathBuf)| Ok((name("header_files", header)?, file.clone()));
         let files: &BTreeMap<String, PathBuf> = &section.header_files;
         let header_files = files.iter().map(named).collect::<Result<_, Problem>>()?;
-        let tls = section.ca.as_ref().map(|ca| {
-            let found = pem::read_certificates(ca);
-            let found = found.map_err(|error| keys.problem("ca", error.in_full().to_string()))?;
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(found);
-            tls_client::config(roots)
-                .map_err(|error| keys.problem("ca", error.in_full().to_string()))
-        });
-        let (tls, server) = (tls.transpose()?, OnceLock::new());
-        Ok(Self { url, headers, header_files, tls, server })
+        let tls = authorities.map(TrustedAuthorities::config).transpose();
+        let tls = tls.map_err(|error| keys.problem("ca", error.in_full().to_string()))?;
+        Ok(Self { url, headers, header_files, tls, server: Mutex::default() })
     }
 
     /// The URL.
@@ -95,10 +96,9 @@ impl Post {
     pub async fn json(&self, url: &str, id: &str, body: String) -> Result<(), SendError> {
         let (address, query) = parts(url);
         let server = self.server(address)?;
-        let path = match (server.path(), query) {
-            ("", "") => "/".to_owned(),
-            (path, "") => path.to_owned(),
-            (path, query) => format!("{}?{query}", if path.is_empty() { "/" } else { path }),
+        let path = match query {
+            "" => server.path().to_owned(),
+            query => format!("{}?{query}", server.path()),
         };
         let mut request = Request::builder().method(Method::POST).uri(path);
         for (name, file) in &self.header_files {
@@ -131,22 +131,19 @@ impl Post {
         outcome
     }
 
+    /// The server of a URL. It is made anew only if the URL has changed.
     fn server(&self, url: &str) -> Result<HttpServer, SendError> {
-        let made = || {
-            let made = server(url).map_err(SendError::Later)?;
-            Ok(match &self.tls {
-                Some(tls) if made.is_encrypted() => made.with_tls(tls.clone()),
-                _ => made,
-            })
-        };
-        if matches!(self.url, Place::File(_)) {
-            return made();
-        }
-        if let Some(server) = self.server.get() {
+        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, server)) = known.as_ref().filter(|(of, _)| of == url) {
             return Ok(server.clone());
         }
-        let server = made()?;
-        Ok(self.server.get_or_init(|| server).clone())
+        let made = server(url).map_err(SendError::Later)?;
+        let made = match &self.tls {
+            Some(tls) if made.is_encrypted() => made.with_tls(tls.clone()),
+            _ => made,
+        };
+        *known = Some((url.to_owned(), made.clone()));
+        Ok(made)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use settings::{InFull, Problem};
-use wire::permission;
+use settings::Problem;
 
 use super::super::config::TargetSection;
 use super::super::message::MessageFacts;
 use super::super::template::Template;
+use crate::secret_file;
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,13 +67,5 @@ impl Wording {
 
 /// The first line of a file with a secret. Read for each message, so that a new one counts at once.
 pub(super) fn secret(file: &Path) -> Result<String, SendError> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let way_out = permission::way_out(file, &error, "make it readable for the collector");
-        SendError::Later(format!("{}: {}; {way_out}", file.display(), error.in_full()))
-    })?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    if line.is_empty() {
-        return Err(SendError::Later(format!("{}: its first line is empty", file.display())));
-    }
-    Ok(line.to_owned())
+    secret_file::first_line(file, "write the secret to it").map_err(SendError::Later)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport, Message, Tokio1Executor};
 use settings::{Foreign, InFull, Problem};
@@ -14,6 +14,7 @@ use settings::{Foreign, InFull, Problem};
 use super::super::config::{SmtpEncryption, TargetSection};
 use super::super::message::MessageFacts;
 use super::send::{Keys, SendError, Wording, secret};
+use crate::tls_client::TrustedAuthorities;
 
 /// Mails to some people by one server.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Mail {
     host: String,
     port: Option<u16>,
     encryption: SmtpEncryption,
-    ca: Option<PathBuf>,
+    authorities: Option<TrustedAuthorities>,
     sign_in: Option<(String, PathBuf)>,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -47,7 +48,11 @@ impl Header for AutoSubmitted {
 }
 
 impl Mail {
-    pub fn of(section: &TargetSection, keys: Keys<'_>) -> Result<Self, Problem> {
+    pub fn of(
+        section: &TargetSection,
+        authorities: Option<&TrustedAuthorities>,
+        keys: Keys<'_>,
+    ) -> Result<Self, Problem> {
         let not_set = |example: &str| format!("not set; write for example {example}");
         let Some(server) = &section.server else {
             return Err(
@@ -84,11 +89,15 @@ impl Mail {
         Problem::unless(!clear, keys.of("encryption"), || {
             "a password would travel in clear; choose starttls or tls".to_owned()
         })?;
+        let used = authorities.is_none() || section.encryption != SmtpEncryption::None;
+        Problem::unless(used, keys.of("ca"), || {
+            "set, but encryption is none; choose starttls or tls, or leave ca out".to_owned()
+        })?;
         Ok(Self {
             host,
             port,
             encryption: section.encryption,
-            ca: section.ca.clone(),
+            authorities: authorities.cloned(),
             sign_in,
             from,
             to,
@@ -138,11 +147,13 @@ impl Mail {
     ) -> Result<AsyncSmtpTransport<Tokio1Executor>, SendError> {
         let wrong = |error: SmtpError| SendError::Later(error.in_full().to_string());
         let mut tls = TlsParameters::builder(self.host.clone());
-        if let Some(ca) = &self.ca {
-            let pem = std::fs::read(ca).map_err(|error| {
-                SendError::Later(format!("{}: {}", ca.display(), error.in_full()))
-            })?;
-            tls = tls.add_root_certificate(Certificate::from_pem(&pem).map_err(wrong)?);
+        if let Some(authorities) = &self.authorities {
+            // Those only, as for other targets.
+            tls = tls.certificate_store(CertificateStore::None);
+            for authority in authorities.certificates() {
+                let authority = Certificate::from_der(authority.to_vec()).map_err(wrong)?;
+                tls = tls.add_root_certificate(authority);
+            }
         }
         let parameters = || tls.build_rustls().map_err(wrong);
         let (tls, port) = match self.encryption {

@@ -7,6 +7,7 @@ use super::super::message::MessageFacts;
 use super::super::template::Template;
 use super::post::Post;
 use super::send::{Keys, SendError};
+use crate::tls_client::TrustedAuthorities;
 
 /// A webhook.
 #[derive(Debug)]
@@ -16,8 +17,12 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub fn of(section: &TargetSection, keys: Keys<'_>) -> Result<Self, Problem> {
-        let post = Post::of(section, keys)?;
+    pub fn of(
+        section: &TargetSection,
+        authorities: Option<&TrustedAuthorities>,
+        keys: Keys<'_>,
+    ) -> Result<Self, Problem> {
+        let post = Post::of(section, authorities, keys)?;
         let Some(body) = &section.body else { return Ok(Self { post, body: None }) };
         let wrong = |why| keys.problem("body", why);
         let body = Template::json(body).map_err(wrong)?;

@@ -1,6 +1,7 @@
 //! Alerts: incidents and the messages about them, shared by the collectors of one store; and silences.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use wire::WallNs;
@@ -15,7 +16,8 @@ use crate::store::rows::alerts::{
 #[async_trait]
 pub trait Alerts: AlertReader + Silences {
     /// Makes changes in one transaction, with the messages about them. A change that another collector
-    /// has made already queues nothing.
+    /// has made already queues nothing. The same changes may come again, because nobody knows what became
+    /// of the first call; then messages that were sent meanwhile are noted as sent.
     async fn change_alerts(
         &self,
         changes: &[AlertChange],
@@ -24,6 +26,15 @@ pub trait Alerts: AlertReader + Silences {
 
     /// The open incidents. Cheap enough for a call every few seconds.
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError>;
+
+    /// Notes that the collector of this name still watches the open incidents about itself. Gives the ids
+    /// of those about other collectors that nobody has confirmed for `silent`.
+    async fn confirm_alerts(
+        &self,
+        collector: &str,
+        silent: Duration,
+        now_ns: WallNs,
+    ) -> Result<Vec<String>, StoreError>;
 
     /// Takes up to `most` messages of a target that are due and claimed by nobody, the oldest first. The
     /// one that an incident is resolved comes after the one that it fires.

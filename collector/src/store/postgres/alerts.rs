@@ -8,7 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::WallNs;
 
-use super::alert_reader::{COLUMNS, incident};
+use super::alert_reader::incident;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::session::{text, time};
@@ -18,7 +18,7 @@ use crate::store::port::alerts::Alerts;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
     AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
-    MessageLease, MessageOutcome, QueuedMessage,
+    INCIDENT_COLUMNS, MessageLease, MessageOutcome, QueuedMessage,
 };
 
 /// A value and its type in the database.
@@ -40,10 +40,19 @@ impl Alerts for PostgresStore {
 
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError> {
         self.lease(async |db| {
-            let select = format!("SELECT {COLUMNS} FROM alerts WHERE resolved_at IS NULL");
+            let select = format!("SELECT {INCIDENT_COLUMNS} FROM alerts WHERE resolved_at IS NULL");
             db.query_typed(&select, &[]).await?.iter().map(incident).collect()
         })
         .await
+    }
+
+    async fn confirm_alerts(
+        &self,
+        collector: &str,
+        silent: Duration,
+        _now_ns: WallNs,
+    ) -> Result<Vec<String>, StoreError> {
+        self.lease(async |db| confirm(db, collector, silent).await).await
     }
 
     async fn claim_messages(
@@ -75,16 +84,20 @@ async fn change(db: &Client, changes: &[AlertChange], now_ns: WallNs) -> Result<
                 if insert(db, incident).await? {
                     queue(db, &incident.id, AlertEvent::Firing, messages, now_ns).await?;
                 }
+                note_sent(db, (&incident.id, AlertEvent::Firing), messages, now_ns).await?;
             }
             AlertChange::Announce(which, messages) => {
                 if let Some(id) = announce(db, which).await? {
                     queue(db, &id, AlertEvent::Firing, messages, now_ns).await?;
                 }
+                note_sent(db, (&which.id, AlertEvent::Firing), messages, now_ns).await?;
             }
             AlertChange::Resolve(end, messages) => {
                 if let Some(id) = resolve(db, end).await? {
                     queue(db, &id, AlertEvent::Resolved, messages, now_ns).await?;
                 }
+                let key = (end.which.id.as_str(), AlertEvent::Resolved);
+                note_sent(db, key, messages, now_ns).await?;
             }
         }
     }
@@ -95,7 +108,7 @@ async fn change(db: &Client, changes: &[AlertChange], now_ns: WallNs) -> Result<
 /// True unless an incident of the rule and subject is open.
 async fn insert(db: &Client, it: &AlertIncident) -> Result<bool, Failure> {
     let insert = format!(
-        "INSERT INTO alerts ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, $11,
+        "INSERT INTO alerts ({INCIDENT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, $11,
              $12, $13, $14, $15, $16, $17, NULL) ON CONFLICT DO NOTHING"
     );
     let AlertSubject { client, nic, direction, name } = &it.subject;
@@ -193,6 +206,41 @@ async fn queue(
         db.execute_typed(insert, &values).await?;
     }
     Ok(())
+}
+
+/// Messages that were sent without the store are not sent again, unless that happens now.
+async fn note_sent(
+    db: &Client,
+    (incident, event): (&str, AlertEvent),
+    messages: &[QueuedMessage],
+    now_ns: WallNs,
+) -> Result<(), Failure> {
+    let update = "UPDATE alert_messages SET state = 'sent', ended_at = $4
+                  WHERE incident = $1 AND event = $2 AND target = $3 AND state = 'waiting'";
+    for QueuedMessage { target, .. } in messages.iter().filter(|it| it.sent) {
+        let (event, now) = (event.name(), time(now_ns));
+        let values: [Given<'_>; 4] = [
+            (&incident, Type::TEXT),
+            (&event, Type::TEXT),
+            (target, Type::TEXT),
+            (&now, Type::TIMESTAMPTZ),
+        ];
+        db.execute_typed(update, &values).await?;
+    }
+    Ok(())
+}
+
+/// By the server's clock, which all collectors share.
+async fn confirm(db: &Client, collector: &str, silent: Duration) -> Result<Vec<String>, Failure> {
+    let update = "UPDATE alerts SET confirmed_at = now() WHERE name = $1 AND resolved_at IS NULL";
+    db.execute_typed(update, &[(&collector, Type::TEXT)]).await?;
+    let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
+                      AND name <> $1 AND greatest(confirmed_at, fired_at) < now() - make_interval(secs => $2)
+                  ORDER BY id";
+    let silent = silent.as_secs_f64();
+    let values: [Given<'_>; 2] = [(&collector, Type::TEXT), (&silent, Type::FLOAT8)];
+    let rows = db.query_typed(select, &values).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 async fn claim(

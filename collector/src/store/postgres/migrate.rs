@@ -31,7 +31,7 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("tags.sql"),
     include_str!("accounts.sql"),
     include_str!("alerts.sql"),
-    include_str!("silences.sql"),
+    include_str!("alert_columns.sql"),
 ];
 
 /// Version of the newest schema.

@@ -9,6 +9,10 @@ pub const RETRY_MAX_NS: u64 = 600_000_000_000;
 /// back.
 pub const HELD_MAX_NS: u64 = 25 * 3_600_000_000_000;
 
+/// The columns of an incident, in the order of [`AlertIncident`], with the parts of its subject.
+pub const INCIDENT_COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, resolved_at, value, \
+     bound, worst, worst_at, detail, muted, announced, ended";
+
 /// What an incident is about. Parts that don't apply are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AlertSubject {
@@ -23,7 +27,7 @@ pub struct AlertSubject {
 }
 
 /// A time during which a rule's condition held for a subject.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct AlertIncident {
     /// Its id: 16 hexadecimal digits.
     pub id: String,
@@ -55,7 +59,7 @@ pub struct AlertIncident {
     pub muted: Option<String>,
     /// A message was queued that it fires.
     pub announced: bool,
-    /// How it ended: `calm`, `no_data` or `rule_removed`.
+    /// How it ended: `calm`, `no_data`, `rule_removed`, `rule_changed` or `collector_gone`.
     pub ended: Option<String>,
 }
 
@@ -112,6 +116,8 @@ pub enum AlertChange {
 /// Names an open incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertRef {
+    /// Its id, as far as the collector knows that changes it: messages that were sent already have it.
+    pub id: String,
     /// The rule's name.
     pub rule: String,
     /// What it is about.
@@ -131,7 +137,7 @@ pub struct AlertEnd {
     pub worst: f64,
     /// When that was, nanoseconds since 1970 (UTC).
     pub worst_ns: WallNs,
-    /// How: `calm`, `no_data` or `rule_removed`.
+    /// How, as [`AlertIncident::ended`].
     pub ended: &'static str,
 }
 

@@ -13,12 +13,8 @@ use crate::store::port::alerts::AlertReader;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
     AlertCursor, AlertDelivery, AlertEvent, AlertIncident, AlertPage, AlertRange, AlertSilence,
-    AlertSubject,
+    AlertSubject, INCIDENT_COLUMNS,
 };
-
-/// The columns of an incident, as [`incident`] reads them.
-pub(super) const COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, resolved_at, value, \
-     bound, worst, worst_at, detail, muted, announced, ended";
 
 #[async_trait]
 impl<T: Reads + Send + Sync + Debug> AlertReader for T {
@@ -62,7 +58,7 @@ fn page(db: &Connection, range: &AlertRange) -> Result<AlertPage, Failure> {
     let AlertRange { firing, from_ns, to_ns, rule, client, after, limit } = range;
     let (fired, id) = after.as_ref().map(|AlertCursor { fired_ns, id }| (fired_ns, id)).unzip();
     let select = format!(
-        "SELECT {COLUMNS} FROM alerts WHERE fired_at < ?1 AND (resolved_at IS NULL OR resolved_at >= ?2)
+        "SELECT {INCIDENT_COLUMNS} FROM alerts WHERE fired_at < ?1 AND (resolved_at IS NULL OR resolved_at >= ?2)
              AND (?3 IS NULL OR (resolved_at IS NULL) = ?3) AND (?4 IS NULL OR rule = ?4)
              AND (?5 IS NULL OR client = ?5) AND (?6 IS NULL OR (fired_at, id) < (?6, ?7))
          ORDER BY fired_at DESC, id DESC LIMIT ?8"

@@ -1,11 +1,13 @@
 //! Incidents of alerts and the outbox of messages. A single collector uses the file, so claims of an
 //! earlier run count for nothing.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use wire::WallNs;
 
-use super::alert_reader::{COLUMNS, incident};
+use super::alert_reader::incident;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::store::SqliteStore;
@@ -13,7 +15,7 @@ use crate::store::port::alerts::Alerts;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
     AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
-    HELD_MAX_NS, MessageLease, MessageOutcome, QueuedMessage, RETRY_MAX_NS,
+    HELD_MAX_NS, INCIDENT_COLUMNS, MessageLease, MessageOutcome, QueuedMessage, RETRY_MAX_NS,
 };
 
 /// Most rows deleted per step.
@@ -36,6 +38,16 @@ impl Alerts for SqliteStore {
 
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError> {
         self.readers().lease(|db| open(db)).await
+    }
+
+    async fn confirm_alerts(
+        &self,
+        collector: &str,
+        silent: Duration,
+        now_ns: WallNs,
+    ) -> Result<Vec<String>, StoreError> {
+        let collector = collector.to_owned();
+        self.writer().lease(move |db| confirm(db, &collector, silent, now_ns)).await
     }
 
     async fn claim_messages(
@@ -77,16 +89,20 @@ fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Resul
                 if insert(&transaction, incident)? {
                     queue(&transaction, &incident.id, AlertEvent::Firing, messages, now_ns)?;
                 }
+                note_sent(&transaction, (&incident.id, AlertEvent::Firing), messages, now_ns)?;
             }
             AlertChange::Announce(which, messages) => {
                 if let Some(id) = announce(&transaction, which)? {
                     queue(&transaction, &id, AlertEvent::Firing, messages, now_ns)?;
                 }
+                note_sent(&transaction, (&which.id, AlertEvent::Firing), messages, now_ns)?;
             }
             AlertChange::Resolve(end, messages) => {
                 if let Some(id) = resolve(&transaction, end)? {
                     queue(&transaction, &id, AlertEvent::Resolved, messages, now_ns)?;
                 }
+                let key = (end.which.id.as_str(), AlertEvent::Resolved);
+                note_sent(&transaction, key, messages, now_ns)?;
             }
         }
     }
@@ -98,7 +114,7 @@ fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Resul
 fn insert(transaction: &Transaction<'_>, it: &AlertIncident) -> Result<bool, Failure> {
     let AlertSubject { client, nic, direction, name } = &it.subject;
     let insert = format!(
-        "INSERT INTO alerts ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11,
+        "INSERT INTO alerts ({INCIDENT_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11,
              ?12, ?13, ?14, ?15, ?16, ?17, NULL) ON CONFLICT DO NOTHING"
     );
     let times = [it.since_ns, it.fired_ns, it.worst_ns].map(WallNs::to_column);
@@ -127,7 +143,7 @@ fn insert(transaction: &Transaction<'_>, it: &AlertIncident) -> Result<bool, Fai
 /// The id of the incident, unless it was announced already.
 fn announce(
     transaction: &Transaction<'_>,
-    AlertRef { rule, subject, fired_ns }: &AlertRef,
+    AlertRef { rule, subject, fired_ns, .. }: &AlertRef,
 ) -> Result<Option<String>, Failure> {
     let AlertSubject { client, nic, direction, name } = subject;
     let update =
@@ -139,7 +155,7 @@ fn announce(
 
 /// The id of the incident, if it was announced.
 fn resolve(transaction: &Transaction<'_>, end: &AlertEnd) -> Result<Option<String>, Failure> {
-    let AlertRef { rule, subject, fired_ns } = &end.which;
+    let AlertRef { rule, subject, fired_ns, .. } = &end.which;
     let AlertSubject { client, nic, direction, name } = subject;
     let update = format!(
         "UPDATE alerts SET resolved_at = ?7, worst = ?8, worst_at = ?9, ended = ?10 WHERE {OPEN}
@@ -185,8 +201,46 @@ fn queue(
     Ok(())
 }
 
+/// Messages that were sent without the store are not sent again, unless that happens now.
+fn note_sent(
+    transaction: &Transaction<'_>,
+    (incident, event): (&str, AlertEvent),
+    messages: &[QueuedMessage],
+    now_ns: WallNs,
+) -> Result<(), Failure> {
+    for QueuedMessage { target, .. } in messages.iter().filter(|it| it.sent) {
+        let update = "UPDATE alert_messages SET state = 'sent', ended_at = ?4
+                      WHERE incident = ?1 AND event = ?2 AND target = ?3 AND state = 'waiting'";
+        let key = params![incident, event.name(), target, now_ns.to_column()];
+        transaction.prepare_cached(update)?.execute(key)?;
+    }
+    Ok(())
+}
+
+fn confirm(
+    db: &mut Connection,
+    collector: &str,
+    silent: Duration,
+    now_ns: WallNs,
+) -> Result<Vec<String>, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let update = "UPDATE alerts SET confirmed_at = ?2 WHERE name = ?1 AND resolved_at IS NULL";
+    transaction.prepare_cached(update)?.execute(params![collector, now_ns.to_column()])?;
+    let silent = u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX);
+    let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
+                      AND name <> ?1 AND max(confirmed_at, fired_at) < ?2 ORDER BY id";
+    let gone = {
+        let mut select = transaction.prepare_cached(select)?;
+        let before = now_ns.saturating_sub(silent).to_column();
+        let rows = select.query_map(params![collector, before], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    transaction.commit()?;
+    Ok(gone)
+}
+
 fn open(db: &Connection) -> Result<Vec<AlertIncident>, Failure> {
-    let select = format!("SELECT {COLUMNS} FROM alerts WHERE resolved_at IS NULL");
+    let select = format!("SELECT {INCIDENT_COLUMNS} FROM alerts WHERE resolved_at IS NULL");
     let mut select = db.prepare_cached(&select)?;
     Ok(select.query_map([], incident)?.collect::<rusqlite::Result<_>>()?)
 }

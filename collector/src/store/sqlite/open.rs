@@ -34,7 +34,7 @@ const MIGRATIONS: [&str; 19] = [
     include_str!("tags.sql"),
     include_str!("accounts.sql"),
     include_str!("alerts.sql"),
-    include_str!("silences.sql"),
+    include_str!("alert_columns.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

@@ -32,9 +32,11 @@ pub use self::sessions::*;
 pub use self::tags::*;
 pub use self::views::*;
 pub use crate::alerts::{
+    a_change_that_comes_again_notes_what_was_sent_meanwhile,
     a_message_is_sent_by_one_until_its_lease_ends, a_muted_incident_is_told_later_or_never,
     alerts_that_are_over_are_deleted_by_age_with_their_messages,
     history_comes_page_by_page_by_time_rule_and_client,
+    incidents_about_a_collector_are_confirmed_by_it,
     of_one_rule_and_subject_one_incident_is_open_and_told_once,
     silences_are_for_all_collectors_until_they_end, that_it_is_over_is_told_after_that_it_began,
 };

@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use collector::accounts::AccountBook;
+use collector::alerts::AlertRules;
 use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
 use collector::time::boot;
-use collector::web::{Access, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
 use tokio::sync::watch;
 use wire::WallNs;
 use wire::id::ClientId;
@@ -67,6 +68,7 @@ fn start() -> SocketAddr {
             let state = WebState {
                 live,
                 query: store.clone(),
+                alerts: AlertInbox { store: store.clone(), rules: Arc::new(AlertRules::default) },
                 book: AccountBook::new(store, vec![]),
                 dates,
                 writer: Arc::new(|| None),

@@ -1,0 +1,30 @@
+//! What alerts are about.
+
+use wire::id::ClientId;
+
+/// What an alert is about: a client and maybe its NIC, a collector, or a warning of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A client.
+    Client(ClientId),
+    /// A collector, by its name.
+    Collector(String),
+    /// A warning of an account.
+    Account {
+        /// The account's name, which has no space.
+        account: String,
+        /// The warning's name.
+        warning: String,
+    },
+}
+
+impl Owner {
+    /// The client, if it is one.
+    #[must_use]
+    pub const fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Collector(_) | Self::Account { .. } => None,
+        }
+    }
+}

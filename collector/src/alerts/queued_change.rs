@@ -1,0 +1,172 @@
+//! A change of an incident on its way into the store, with the messages about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::emitted::{Emitted, What};
+use super::message::MessageFacts;
+use super::outbox::{AlertOutbox, count, wait};
+use super::targets::{SendError, Target};
+use crate::store::{AlertChange, AlertEnd, AlertIncident, AlertRef, AlertSubject, QueuedMessage};
+use crate::time::now_ns;
+
+/// How long the store may take until messages are sent without it: of the 5 s that an alert may take, time
+/// is left to send it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Attempts to send a message without the store: for an hour.
+const ATTEMPTS: u32 = 20;
+
+/// A change to write.
+pub(super) struct QueuedChange {
+    pub emitted: Emitted,
+    /// The incident as it is after the change.
+    pub incident: AlertIncident,
+    pub messages: Vec<Prepared>,
+    at: Instant,
+}
+
+/// A message, and whether it was sent without the store.
+pub(super) struct Prepared {
+    message: QueuedMessage,
+    facts: MessageFacts,
+    sent: Arc<AtomicBool>,
+    sending: Option<JoinHandle<()>>,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(sending) = &self.sending {
+            sending.abort();
+        }
+    }
+}
+
+impl Prepared {
+    pub fn new(message: QueuedMessage, facts: MessageFacts) -> Self {
+        Self { message, facts, sent: Arc::default(), sending: None }
+    }
+}
+
+impl QueuedChange {
+    pub fn new(emitted: Emitted, incident: AlertIncident, messages: Vec<Prepared>) -> Self {
+        Self { emitted, incident, messages, at: Instant::now() }
+    }
+
+    /// When its messages are sent without the store; `None` if they are already.
+    pub fn impatient_at(&self) -> Option<Instant> {
+        let waits = self.messages.iter().any(|it| it.sending.is_none());
+        (waits && self.incident.announced).then(|| self.at + PATIENCE)
+    }
+
+    /// Sends its messages without the store, once it has waited for long enough.
+    pub fn send_if_due(&mut self, outbox: &AlertOutbox, now: Instant) {
+        if self.impatient_at().is_none_or(|at| now < at) {
+            return;
+        }
+        for prepared in &mut self.messages {
+            // Those that quiet hours hold go through the store.
+            let due = prepared.message.held_until_ns <= now_ns();
+            if prepared.sending.is_none()
+                && due
+                && let Some(target) = outbox.target(&prepared.message.target)
+            {
+                let (facts, sent) = (prepared.facts.clone(), prepared.sent.clone());
+                prepared.sending = Some(tokio::spawn(send(target, facts, sent)));
+            }
+        }
+        // The others need not be looked at again soon.
+        self.at = now;
+    }
+
+    /// How many of its messages were sent without the store.
+    pub fn sent(&self) -> usize {
+        self.messages.iter().filter(|it| it.sent.load(Ordering::Relaxed)).count()
+    }
+
+    pub fn change(&self) -> AlertChange {
+        let messages = self.messages.iter().map(|prepared| QueuedMessage {
+            sent: prepared.sent.load(Ordering::Relaxed),
+            ..prepared.message.clone()
+        });
+        let messages = messages.collect();
+        let AlertIncident { id, rule, subject, fired_ns, worst, worst_ns, .. } = &self.incident;
+        let which = || AlertRef {
+            id: id.clone(),
+            rule: rule.clone(),
+            subject: subject.clone(),
+            fired_ns: *fired_ns,
+        };
+        match &self.emitted.what {
+            What::Fire { .. } if self.incident.announced => {
+                AlertChange::Open(self.incident.clone(), messages)
+            }
+            What::Fire { .. } => AlertChange::Open(self.incident.clone(), vec![]),
+            What::Announce(_) => AlertChange::Announce(which(), messages),
+            What::Resolve(_, ended) => {
+                let at_ns = self.emitted.at.wall_ns;
+                let (which, worst, worst_ns) = (which(), *worst, *worst_ns);
+                AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, messages)
+            }
+        }
+    }
+
+    /// What orders changes: those of one subject stay in their order.
+    pub fn key(&self) -> (&str, &AlertSubject) {
+        (&self.incident.rule, &self.incident.subject)
+    }
+}
+
+/// The incident as it is after a change.
+pub(super) fn incident(emitted: &Emitted) -> AlertIncident {
+    let Emitted { rule, subject, what, at, .. } = emitted;
+    let (firing, value, detail, muted, ended) = match what {
+        What::Fire { value, firing, detail, muted } => {
+            (firing, *value, detail.clone(), muted.clone(), None)
+        }
+        What::Announce(firing) => (firing, firing.worst, String::new(), None, None),
+        What::Resolve(firing, ended) => {
+            (firing, firing.worst, String::new(), None, Some((*ended).to_owned()))
+        }
+    };
+    AlertIncident {
+        id: firing.id.to_string(),
+        rule: rule.name.to_string(),
+        measure: rule.measure.name().to_owned(),
+        severity: rule.severity.name().to_owned(),
+        subject: subject.clone(),
+        since_ns: firing.since_ns,
+        fired_ns: firing.fired_ns,
+        resolved_ns: ended.as_ref().map(|_| at.wall_ns),
+        value,
+        bound: rule.bounds.bound,
+        worst: firing.worst,
+        worst_ns: firing.worst_ns,
+        detail,
+        muted,
+        announced: firing.announced,
+        ended,
+    }
+}
+
+/// Sends a message without the store.
+async fn send(target: Arc<Target>, facts: MessageFacts, sent: Arc<AtomicBool>) {
+    for attempt in 1..=ATTEMPTS {
+        match target.send(&facts).await {
+            Ok(()) => {
+                count(&target.name, "sent", 1);
+                sent.store(true, Ordering::Relaxed);
+                return;
+            }
+            Err(SendError::Later(why) | SendError::Refused(why)) => {
+                count(&target.name, "retried", 1);
+                tracing::warn!(target = target.name, why, "an alert was not delivered yet");
+            }
+        }
+        sleep(wait(attempt)).await;
+    }
+}

@@ -1,0 +1,35 @@
+//! Texts in files that people open with a spreadsheet.
+
+use settings::Foreign;
+
+/// Characters that start a formula in a spreadsheet, also in full-width form.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
+/// Escapes a text of a cell so that no spreadsheet runs it and hidden characters show.
+#[must_use]
+pub fn guarded(text: &str) -> String {
+    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
+    format!("{guard}{}", Foreign(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_starts_a_formula_or_hides_something() {
+        for (text, cell) in [
+            ("=cmd|'/C'!A0", "'=cmd|'/C'!A0"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\\u0009=1"),
+            ("＝1", "'＝1"),
+            ("a\u{1b}]b", "a\\u001b]b"),
+            ("eth0-1", "eth0-1"),
+            ("网卡0", "网卡0"),
+        ] {
+            assert_eq!(guarded(text), cell);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What gets out while the store hangs.
+
+use std::time::{Duration, Instant};
+
+use collector::store::AlertRange;
+use testbed::{SLACK, until};
+
+use crate::parts::{Parts, section, store};
+use crate::receiver::{OK, Receiver, Request};
+
+/// Waits for this many requests, beside the parts.
+async fn wait(receiver: &Receiver, number: usize) -> Vec<Request> {
+    let receiver = receiver.clone();
+    tokio::task::spawn_blocking(move || receiver.wait(number)).await.unwrap()
+}
+
+fn of(request: &Request, key: &str) -> String {
+    request.json()[key].as_str().unwrap().to_owned()
+}
+
+/// Another process holds the file's lock: a write of the collector takes 5 s, and fails then.
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_leave_a_collector_whose_store_hangs_and_are_recorded_later_with_the_same_ids() {
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(OK));
+    let section = section(&format!(
+        "alerts:
+  rules: {{full: {{measure: utilisation, for: 0s, clear_for: 5s}}}}
+  targets: {{ops: {{kind: webhook, url: \"{}\"}}}}",
+        receiver.url()
+    ));
+    let store = store(&folder);
+    let mut parts = Parts::start(&section, store.clone(), 1);
+    ["web-1", "web-2"].into_iter().for_each(|id| parts.connect(id, ""));
+    let other = rusqlite::Connection::open(folder.path().join("netmon.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let mut began = Vec::new();
+    for (n, id) in ["web-1", "web-2"].into_iter().enumerate() {
+        // The second one comes while the write of the first one hangs.
+        began.push(Instant::now());
+        parts.load(id, 99);
+        let got = wait(&receiver, n + 1).await;
+        let took = got[n].at - began[n];
+        println!("{id}: sent after {took:?}");
+        assert_eq!(of(&got[n], "client"), id);
+        assert!(took < Duration::from_secs(4) + SLACK, "{took:?}");
+    }
+    // That one is over, is told with the incident's id, too.
+    let calm = Instant::now();
+    while calm.elapsed() < Duration::from_millis(5500) {
+        parts.load("web-1", 10);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let got = wait(&receiver, 3).await;
+    assert_eq!(
+        (of(&got[2], "state"), of(&got[2], "incident")),
+        ("resolved".into(), of(&got[0], "incident"))
+    );
+    assert!(store.alerts(&AlertRange::newest(9)).await.unwrap().incidents.is_empty());
+
+    other.execute_batch("ROLLBACK").unwrap();
+    until("the record", async || {
+        let page = store.alerts(&AlertRange::newest(9)).await.unwrap();
+        page.incidents.len() == 2 && page.deliveries.len() == 3
+    })
+    .await;
+    let page = store.alerts(&AlertRange::newest(9)).await.unwrap();
+    let mut recorded: Vec<String> = page.incidents.iter().map(|it| it.id.clone()).collect();
+    let mut sent = vec![of(&got[0], "incident"), of(&got[1], "incident")];
+    recorded.sort();
+    sent.sort();
+    assert_eq!(recorded, sent);
+    assert!(page.deliveries.iter().all(|it| it.state == "sent"), "{:?}", page.deliveries);
+    // Each came once.
+    until("the outbox to have looked", async || {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        true
+    })
+    .await;
+    assert_eq!(receiver.requests().len(), 3);
+}
