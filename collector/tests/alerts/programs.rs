@@ -47,8 +47,11 @@ fn a_message_that_was_sent_but_not_acknowledged_when_the_collector_was_killed_is
     let id = second.json()["id"].as_str().unwrap().to_owned();
     assert!(id.ends_with("-firing"), "{id}");
     // Once it is acknowledged, no restart sends it again.
-    let sent = "netmon_alert_deliveries_total{target=\"ops\",outcome=\"sent\"}";
-    wait_until("the acknowledgement", || metric("127.0.0.1:8100", sent) > 0.0);
+    let noted = || {
+        let answer = http::get("127.0.0.1:8100", "/api/v1/alerts?state=firing");
+        answer.is_some_and(|answer| answer.contains("\"target\":\"ops\",\"state\":\"sent\""))
+    };
+    wait_until("the acknowledgement", noted);
     collector.stop();
     let collector = start(&site, "c", &receiver, 8100);
     let firing = "netmon_alerts_firing{rule=\"disk\"}";
