@@ -143,9 +143,8 @@ async fn serve(
     let (service, tags) = (Service::new().map_err(RunError::System)?, config.metrics.labels()?);
     let metrics = Metrics::install()?.with_tags(tags.clone());
     let identity = Arc::new(open_identity(config, tls)?);
-    let (store, live) = (location.open()?, Live::new());
+    let (store, live, dates) = (location.open()?, Live::new(), Dates::awaited());
     let counters = Counters::open(&config.data_dir, live.clone());
-    let dates = Dates::awaited();
     let writer = start_writer(config, location, store.clone(), dates.clone());
     let health = Health::watch(store.clone(), writer.handle());
     let claims = ConnectedHosts::new().map_err(RunError::System)?;
