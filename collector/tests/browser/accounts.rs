@@ -14,13 +14,23 @@ use crate::site::{Agent, NICS, SECOND, Site};
 const MINUTE: u64 = 60 * SECOND;
 const DAY: u64 = 1440 * MINUTE;
 
-fn account(quota_bytes: u64) -> BilledAccount {
-    let accounts = format!(
-        r#"{{"transit": {{"members": ["web-1"], "rule": "rx", "quota": "{quota_bytes}B",
-            "commit": "1Gbit/s", "cycle": {{"zone": "UTC"}}}}}}"#
-    );
-    let accounts: Accounts = serde_json::from_str(&accounts).unwrap();
-    accounts.all().unwrap().remove(0)
+/// Three accounts: of which 85 % are used; over quota and commitment, with a member that nobody has seen;
+/// without a quota.
+fn accounts(used: u64) -> Vec<BilledAccount> {
+    let accounts = json!({
+        "transit": { "members": ["web-1"], "rule": "rx", "quota": format!("{}B", used * 100 / 85),
+                     "commit": "1Gbit/s", "cycle": { "zone": "UTC" } },
+        "backup": { "members": ["web-1/eth0", "old-1"], "rule": "max", "basis": "L2+FCS",
+                    "unit": "GiB", "quota": format!("{}B", used / 2), "commit": "10Mbit/s" },
+        "office": { "members": ["web-1/eth1"], "basis": "L3", "cycle": { "zone": "Asia/Shanghai" } },
+    });
+    let accounts: Accounts = serde_json::from_value(accounts).unwrap();
+    accounts.all().unwrap()
+}
+
+/// The one of which 85 % are used.
+fn transit(used: u64) -> BilledAccount {
+    accounts(used).into_iter().find(|it| it.name.as_str() == "transit").unwrap()
 }
 
 /// Two hours of samples of a minute, from the beginning of the running cycle on; bytes received.
@@ -40,12 +50,11 @@ async fn busy(site: &Site, from_ns: u64) -> u64 {
 async fn accounts_show_what_is_used_and_what_was_billed() {
     let site = Site::start(Access::default()).await;
     // The running cycle has two hours of traffic and is two minutes older.
-    let current = account(1).schedule.cycle_at(now_ns());
+    let current = transit(100).schedule.cycle_at(now_ns());
     let now = current.from_ns + 2 * 60 * MINUTE + 2 * MINUTE;
-    let before = account(1).schedule.cycle_at(current.from_ns - DAY);
+    let before = transit(100).schedule.cycle_at(current.from_ns - DAY);
     let used = busy(&site, current.from_ns.get()).await;
-    let account = account(used * 100 / 85);
-    site.book().set(vec![account]);
+    site.book().set(accounts(used));
     site.book().renew(before.from_ns + MINUTE).await.unwrap();
     site.book().renew(before.to_ns + 3 * DAY).await.unwrap();
     site.book().renew(now).await.unwrap();
@@ -90,12 +99,67 @@ async fn accounts_show_what_is_used_and_what_was_billed() {
     browser.until("document.body.dataset.state === 'live'").await;
     browser.must_be_accessible().await;
     browser.picture("accounts").await;
+    // A NIC's name leads to its traffic in this cycle.
+    let link = "[data-account=transit] th[scope=row] a";
+    let begin = current.from_ns / 1_000_000;
+    let address = format!("document.querySelector('{link}').getAttribute('href')");
+    let address = browser.value(&address).await;
+    let wanted = format!("#/client/web-1/eth0?from={begin}&to=");
+    assert!(address.as_str().unwrap().starts_with(&wanted), "{address}: {wanted}");
+    let over = browser.text("[data-account=backup]").await;
+    for said in ["the larger direction", "GiB over", "old-1: no such NIC", " GiB"] {
+        assert!(over.contains(said), "{said} is not in {over}");
+    }
+    browser.media("prefers-color-scheme", "dark").await;
+    browser.must_be_accessible().await;
     browser.resize(390, 844).await;
     browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.picture("accounts-phone").await;
     browser.click("#language").await;
     browser.until("document.querySelector('.account dt')?.textContent === '已用'").await;
+    browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.picture("accounts-phone-zh").await;
     browser.must_be_content().await;
     // An address of its own leads here too.
     browser.value("void (location.href = '/accounts')").await;
     browser.until("location.pathname === '/' && location.hash === '#/accounts'").await;
+}
+
+/// Counts the requests for frozen cycles: all of them, and the most at once.
+const COUNTED: &str = "
+    window.asked = [];
+    window.most = 0;
+    const before = window.fetch;
+    let open = 0;
+    window.fetch = async (...args) => {
+        if (!String(args[0]).includes('accounts/cycles')) return before(...args);
+        window.asked.push(String(args[0]));
+        window.most = Math.max(window.most, ++open);
+        try { return await before(...args); } finally { open -= 1; }
+    };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_accounts_on_the_screen_are_asked_for_their_past_one_after_another() {
+    let site = Site::start(Access::default()).await;
+    let now = now_ns();
+    let all: serde_json::Map<String, serde_json::Value> =
+        (0..40).map(|n| (format!("a{n:02}"), json!({ "members": ["web-1"] }))).collect();
+    let all: Accounts = serde_json::from_value(all.into()).unwrap();
+    site.book().set(all.all().unwrap());
+    site.book().renew(now).await.unwrap();
+    let browser = Browser::start(&site.address).await;
+    browser.before_pages(COUNTED).await;
+    browser.open("/accounts").await;
+    browser.until("document.querySelectorAll('.account').length === 40").await;
+    let last = "(window.asked.at(-1) ?? '')";
+    browser.until(&format!("{last} !== ''")).await;
+    browser.value("document.querySelector('[data-account=a39]').scrollIntoView()").await;
+    browser.until(&format!("{last}.endsWith('a39')")).await;
+    let (asked, most) = (
+        browser.value("window.asked.length").await.as_u64().unwrap(),
+        browser.value("window.most").await,
+    );
+    assert!(asked < 30, "{asked} of 40");
+    assert_eq!(most, json!(1), "at once");
+    browser.must_be_content().await;
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accounts;
+mod alerts;
 #[path = "../web/client.rs"]
 #[allow(dead_code, reason = "the API tests use all of it")]
 mod client;
@@ -13,6 +14,7 @@ mod groups;
 mod losses;
 mod overview;
 mod pages;
+mod programs;
 mod real;
 mod site;
 mod thousand;

@@ -103,6 +103,8 @@ pub struct Site {
     pub directory: tempfile::TempDir,
     /// The reason for which the writer can't commit, as reported to the web server.
     pub writer: Arc<Mutex<Option<String>>>,
+    /// The rules of alerts in force.
+    pub rules: Arc<Mutex<AlertRules>>,
     state: WebState,
     serving: Mutex<Option<Serving>>,
 }
@@ -122,12 +124,17 @@ impl Site {
         let live = Live::new();
         let writer = Arc::new(Mutex::new(None));
         let told = writer.clone();
+        let rules = Arc::new(Mutex::new(AlertRules::default()));
+        let in_force = rules.clone();
         let dates = Dates::awaited();
         dates.set(now_ns(), boot(), Duration::ZERO);
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
-            alerts: AlertInbox { store: store.clone(), rules: Arc::new(AlertRules::default) },
+            alerts: AlertInbox {
+                store: store.clone(),
+                rules: Arc::new(move || in_force.lock().unwrap().clone()),
+            },
             book: AccountBook::new(store.clone(), vec![]),
             dates,
             writer: Arc::new(move || told.lock().unwrap().clone()),
@@ -141,7 +148,7 @@ impl Site {
             limits: WebLimits::default(),
         };
         let serving = Mutex::new(None);
-        let site = Self { address, live, store, directory, writer, state, serving };
+        let site = Self { address, live, store, directory, writer, rules, state, serving };
         site.serve(listener, site.state.clone());
         let page = crate::client::get(&site.address, "/").await.body;
         assert!(page.contains("./assets/"), "built without the dashboard; run scripts/build");

@@ -4,6 +4,9 @@ import { partsOf, pathOf, type Subject, subjectOf } from "./subject";
 import { type Tags, tagsOf } from "./tags";
 import { TimeRange } from "./view/range";
 
+/** What the inbox shows unless another time is asked for, milliseconds. */
+const WEEK = 7 * 864e5;
+
 /** How a chart is looked at. */
 export interface Look {
   range: TimeRange;
@@ -58,11 +61,20 @@ export interface OverviewState {
   closed: readonly string[];
 }
 
+/** Which alerts the inbox shows, beside those that fire. */
+export interface AlertsState {
+  range: TimeRange;
+  /** Only of this rule, and of this client. */
+  rule: string;
+  client: string;
+}
+
 export type Address =
   | { page: "overview"; state: OverviewState }
   | { page: "client"; client: string; state: ClientState }
   | { page: "group"; tags: Tags; look: Look }
   | { page: "compare"; subjects: Subject[]; look: Look }
+  | { page: "alerts"; state: AlertsState }
   | { page: "accounts" };
 
 /** What groups are shown over unless another range is asked for, milliseconds. */
@@ -92,6 +104,10 @@ export function parse(hash: string): Address {
     const paths = [...new Set(query.getAll("of"))];
     const subjects = paths.map(subjectOf).filter((subject) => subject !== null);
     return { page: "compare", subjects, look: lookOf(query, DAY) };
+  }
+  if (kind === "alerts") {
+    const [rule, client] = [query.get("rule") ?? "", query.get("client") ?? ""];
+    return { page: "alerts", state: { range: TimeRange.of(query, WEEK), rule, client } };
   }
   if (kind === "accounts") return { page: "accounts" };
   const state = {
@@ -148,6 +164,13 @@ export function momentAddress(client: string, nic: string, time: number, length:
   const [from, to] = around(time, length);
   const query = new URLSearchParams({ from: from.toFixed(0), to: to.toFixed(0) });
   return join(pathOf({ kind: "nic", client, nic }), query);
+}
+
+export function alertsAddress({ range, rule, client }: AlertsState): string {
+  const query = !range.live || range.length !== WEEK ? range.query() : new URLSearchParams();
+  if (rule) query.set("rule", rule);
+  if (client) query.set("client", client);
+  return join("/alerts", query);
 }
 
 export function overviewAddress(state: OverviewState): string {

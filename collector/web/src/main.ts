@@ -5,6 +5,8 @@ import "./style.css";
 import "./overview/overview.css";
 import { showAccounts } from "./accounts/page";
 import { type Address, parse } from "./address";
+import { askFiring, countOf, firing, forgetFiring, onFiring } from "./alerts/firing";
+import { showAlerts } from "./alerts/page";
 import { refusals, signedIn, signOut } from "./api";
 import { Banner } from "./banner";
 import { showClient } from "./client/page";
@@ -20,6 +22,8 @@ import { applyTheme, switchTheme, type Theme, theme } from "./theme";
 import { inUtc, shownZone, switchZone } from "./time";
 import { switchUnit, unit } from "./units";
 
+/** The links in the header, and the pages that they lead to. */
+const LINKS = { "to-alerts": "alerts", "to-accounts": "accounts" };
 const THEME_SIGNS: Record<Theme, string> = { auto: "◐", dark: "●", light: "○" };
 
 const byId = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
@@ -31,6 +35,9 @@ function frame(): void {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   write(byId("skip"), t("skip"));
   write(byId("to-accounts"), t("accounts"));
+  write(byId("alerts-name"), t("alerts"));
+  byId("pages").setAttribute("aria-label", t("pages"));
+  showFiring();
   write(byId("language"), t("language"));
   write(byId("unit"), unit());
   byId("unit").setAttribute("aria-label", t("unit", unit()));
@@ -43,6 +50,17 @@ function frame(): void {
   write(byId("signout"), t("signOut"));
   write(byId("about"), t("about"));
   showHealth();
+}
+
+/** How many alerts fire, on every page. */
+function showFiring(): void {
+  const [count, critical] = countOf(firing());
+  const place = byId("firing-count");
+  place.hidden = count === "";
+  write(place, count);
+  place.className = critical ? "bad" : "warn";
+  const name = count ? t("alertsCount", count) : t("alerts");
+  byId("to-alerts").setAttribute("aria-label", name);
 }
 
 /** How the connection is, and what is wrong. What is shown gets grey while nothing is heard. */
@@ -58,6 +76,7 @@ function pageOf(address: Address, main: HTMLElement): () => void {
   if (address.page === "client") return showClient(main, address.client, address.state);
   if (address.page === "group") return showGroup(main, address.tags, address.look);
   if (address.page === "compare") return showCompare(main, address.subjects, address.look);
+  if (address.page === "alerts") return showAlerts(main, address.state);
   if (address.page === "accounts") return showAccounts(main);
   return showOverview(main, address.state);
 }
@@ -68,7 +87,12 @@ function show(again = false): void {
   leave();
   const main = byId("main");
   main.replaceChildren();
-  leave = pageOf(parse(location.hash), main);
+  const address = parse(location.hash);
+  leave = pageOf(address, main);
+  for (const [id, page] of Object.entries(LINKS)) {
+    if (page === address.page) byId(id).setAttribute("aria-current", "page");
+    else byId(id).removeAttribute("aria-current");
+  }
   shown = location.hash;
   if (!again) scrollTo(0, 0);
 }
@@ -89,6 +113,7 @@ setInterval(showHealth, 1000);
 function resume(): void {
   health.connecting();
   show(true);
+  askFiring();
   offerSignOut();
 }
 
@@ -97,6 +122,7 @@ refusals.add(() => {
   if (health.connection === "signedOut" && document.getElementById("signin")) return;
   leave();
   leave = () => {};
+  forgetFiring();
   health.refused();
   showHealth();
   byId("signout").hidden = true;
@@ -104,6 +130,7 @@ refusals.add(() => {
 });
 // It may have been signed in on another page.
 document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) askFiring();
   if (document.hidden || health.connection !== "signedOut") return;
   signedIn()
     .then((is) => {
@@ -141,4 +168,5 @@ applyTheme();
 frame();
 show();
 watchStore();
+onFiring(showFiring);
 offerSignOut();

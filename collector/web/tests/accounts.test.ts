@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Statement } from "../src/accounts/api";
-import { figures, fullness, historyCells, volume } from "../src/accounts/figures";
+import { billed, figures, fullness, historyCells, volume, warned } from "../src/accounts/figures";
 import { parse } from "../src/address";
 import { language, switchLanguage } from "../src/i18n";
 
@@ -9,6 +9,8 @@ if (language() === "zh") switchLanguage();
 const statement: Statement = {
   account: "transit",
   cycle: "2026-11",
+  from: "2026-10-31T23:00:00Z",
+  to: "2026-11-30T23:00:00Z",
   from_told: "2026-11-01 00:00 CET",
   to_told: "2026-12-01 00:00 CET",
   as_of: "2026-11-20T00:00:00Z",
@@ -78,8 +80,31 @@ test("a frozen cycle stands beside what the provider says", () => {
   const cells = historyCells({ ...statement, provider_bytes: 1.6e12, provider_percent: 6.66 });
   expect(cells).toEqual(["1 500.000 GB", "1 500.000 GB", "800 Mbit/s", "1 600.000 GB (+6.66 %)"]);
   expect(historyCells({ ...statement, used_max_bytes: null })[1]).toBe("?");
+  const metered = { ...statement.metered, measured_intervals: 0 };
+  expect(historyCells({ ...statement, metered, used_bytes: 0 })[0]).toBe("Not measured");
 });
 
 test("the accounts have an address", () => {
   expect(parse("#/accounts").page).toBe("accounts");
+});
+
+test("what is billed is said in words", () => {
+  expect(billed(statement.terms)).toBe("Billed: transmitted, wire bytes without FCS (L2).");
+  const other = { ...statement.terms, rule: "new", basis: "L4" };
+  expect(billed(other), "of a newer collector").toBe("Billed: new, L4.");
+});
+
+test("warnings are told by name, the newest first", () => {
+  const given = (warning: string, at: string) => ({ warning, at, message: `said ${warning}` });
+  const warnings = [
+    given("80%", "2026-11-20T00:00:00Z"),
+    given("projected", "2026-11-21T00:00:00Z"),
+    given("later", "2026-11-19T00:00:00Z"),
+  ];
+  const told = warned([{ ...statement, warnings }]).map(({ text, message }) => [text, message]);
+  expect(told).toEqual([
+    ["it looks like ending over its quota", "said projected"],
+    ["80 % or more of the quota is used", "said 80%"],
+    ["said later", "said later"],
+  ]);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  alertsAddress,
   clientAddress,
   clientPath,
   compareAddress,
@@ -20,6 +21,7 @@ function kept(hash: string): string {
   if (address.page === "compare") {
     return compareAddress(address.subjects.map(pathOf), address.look);
   }
+  if (address.page === "alerts") return alertsAddress(address.state);
   return address.page === "client"
     ? clientAddress(address.client, address.state)
     : overviewAddress(address.state);
@@ -30,6 +32,9 @@ test.each([
   "#/?search=DB-&sort=client&order=up",
   "#/?only=attention",
   "#/accounts",
+  "#/alerts",
+  "#/alerts?range=2592000&rule=full&client=web-1",
+  "#/alerts?from=1700000000000&to=1700000300000",
   "#/?search=a&sort=lost&rows=dense&columns=utilisation%2Clost",
   "#/?columns=",
   "#/?search=site%3Dams+web&by=site",

@@ -14,7 +14,16 @@ test("Chinese says all that English says, and fills in the same", () => {
 });
 
 test("Chinese texts are Chinese, with Chinese marks", () => {
-  const international = new Set(["ofAll", "csv", "png", "agent", "language", "loss"]);
+  const international = new Set([
+    "ofAll",
+    "csv",
+    "png",
+    "agent",
+    "language",
+    "loss",
+    "alertComma",
+    "alertAlias",
+  ]);
   for (const [name, text] of Object.entries(zh)) {
     if (international.has(name) || name.startsWith("tcp_")) continue;
     expect(text, name).toMatch(/\p{Script=Han}/u);
@@ -39,7 +48,18 @@ test("each text is used", () => {
     .filter(([path]) => !path.includes("/texts/"))
     .map(([, text]) => text)
     .join("\n");
-  const made = ["event_", "gap_", "theme_", "mean_"];
+  const made = [
+    "event_",
+    "gap_",
+    "theme_",
+    "mean_",
+    "what_",
+    "measure_",
+    "ended_",
+    "told_",
+    "warn_",
+    "rule_",
+  ];
   for (const name of Object.keys(en)) {
     if (!made.some((prefix) => name.startsWith(prefix))) {
       expect(new RegExp(`["'\`]${name}["'\`]`).test(code), name).toBe(true);

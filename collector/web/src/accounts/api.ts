@@ -18,6 +18,8 @@ export interface Share {
 export interface Statement {
   account: string;
   cycle: string;
+  from: string;
+  to: string;
   from_told: string;
   to_told: string;
   as_of: string;
@@ -50,12 +52,14 @@ export interface Statement {
   warnings: { warning: string; at: string; message: string }[];
 }
 
-export const statements = async (): Promise<Statement[]> =>
-  (await ask<{ accounts: Statement[] }>("accounts")).accounts;
+/** Of the running cycles of all accounts. */
+export const statements = async (signal: AbortSignal): Promise<Statement[]> =>
+  (await ask<{ accounts: Statement[] }>("accounts", signal)).accounts;
 
-export const frozen = async (account: string): Promise<Statement[]> =>
-  (await ask<{ accounts: Statement[] }>(`accounts/cycles?${new URLSearchParams({ account })}`))
-    .accounts;
+export const frozen = async (account: string, signal: AbortSignal): Promise<Statement[]> => {
+  const path = `accounts/cycles?${new URLSearchParams({ account })}`;
+  return (await ask<{ accounts: Statement[] }>(path, signal)).accounts;
+};
 
 export const csvOf = (account: string, cycle: string): string =>
   `api/v1/accounts/evidence?${new URLSearchParams({ account, cycle })}`;

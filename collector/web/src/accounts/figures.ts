@@ -1,6 +1,7 @@
 // An account's figures in words.
 
-import { t } from "../i18n";
+import { isText, t } from "../i18n";
+import { moment } from "../time";
 import * as units from "../units";
 import type { Commit, Statement } from "./api";
 
@@ -111,14 +112,52 @@ export function figures(it: Statement): Figure[] {
   return found;
 }
 
+const BASES = new Map([
+  ["L2", "basisL2"],
+  ["L2+FCS", "basisL2Fcs"],
+  ["L3", "basisL3"],
+] as const);
+
+/** Which bytes are billed. */
+export function billed({ rule, basis }: Statement["terms"]): string {
+  const name = `rule_${rule}`;
+  const bytes = BASES.get(basis as "L2");
+  return t("accountBills", isText(name) ? t(name) : rule, bytes ? t(bytes) : basis);
+}
+
+/** A warning that holds in its account's running cycle. */
+export interface Warned {
+  account: string;
+  cycle: string;
+  time: string;
+  text: string;
+  /** What the collector said then, with its figures. */
+  message: string;
+}
+
+/** The warnings of accounts, the newest first. */
+export function warned(all: Statement[]): Warned[] {
+  const each = all.flatMap((it) => it.warnings.map((given) => ({ it, given })));
+  each.sort((a, b) => Date.parse(b.given.at) - Date.parse(a.given.at));
+  return each.map(({ it: { account, cycle }, given: { warning, at, message } }) => {
+    const percent = /^(\d+)%$/.exec(warning)?.[1];
+    const name = percent ? "warn_percent" : `warn_${warning}`;
+    // A newer collector may know more.
+    const text = isText(name) ? t(name, percent ?? "") : message;
+    return { account, cycle, time: moment(Date.parse(at)), text, message };
+  });
+}
+
 /** The cells of a frozen cycle's row: cycle, used, at most, percentile, provider. */
 export function historyCells(it: Statement): string[] {
   const { unit } = it.terms;
   const most = it.used_max_bytes;
   const p95 = it.metered.p95.bits_per_second;
   const more = it.provider_percent === null ? "" : ` (${signed(it.provider_percent)})`;
+  // Nothing is known of it, so it is not 0.
+  const nothing = it.metered.measured_intervals === 0 && it.opening_bytes === 0;
   return [
-    volume(it.used_bytes, unit),
+    nothing ? t("accountUnmeasured") : volume(it.used_bytes, unit),
     most === null ? "?" : volume(most, unit),
     p95 === null ? "–" : units.speed(p95),
     it.provider_bytes === null ? "–" : volume(it.provider_bytes, unit) + more,

@@ -1,116 +1,111 @@
 // The billing months: a card for each account, with its running cycle and the frozen ones.
 
 import "./accounts.css";
-import { clientPath } from "../address";
-import { element, showTitle } from "../dom";
+import { reasonOf } from "../api";
+import { element, showTitle, write } from "../dom";
 import { t } from "../i18n";
 import { followAll } from "../live";
-import * as units from "../units";
-import { csvOf, frozen, type Statement, statements } from "./api";
-import { type Figure, figures, fullness, historyCells } from "./figures";
+import { frozen, statements } from "./api";
+import { Card } from "./card";
 
 /** The collector renews its statements every minute. */
 const RENEW = 60_000;
 
-function row({ id, name, value, kind }: Figure): HTMLElement {
-  const figure = element("dd", { "data-figure": id, class: kind }, value);
-  return element("div", {}, element("dt", {}, name), figure);
-}
-
-/** How much of the quota is used, and how much will be. */
-function meter({ used_percent, projected_percent }: Statement): HTMLElement[] {
-  if (used_percent === null) return [];
-  const bar = (percent: number, kind: string): HTMLElement => {
-    const made = element("i", { class: kind });
-    made.style.width = `${Math.min(100, percent)}%`;
-    return made;
-  };
-  const ahead = projected_percent === null ? [] : [bar(projected_percent, "ahead")];
-  const used = bar(used_percent, `used ${fullness(used_percent)}`);
-  return [element("div", { class: "meter", "aria-hidden": "true" }, ...ahead, used)];
-}
-
-function share({ client, nic, rx_bytes, tx_bytes, missing_ns }: Statement["metered"]["nics"][0]) {
-  const missing = missing_ns > 0 ? units.span(missing_ns / 1e6) : "–";
-  const link = element("a", { href: clientPath(client) }, `${client} ${nic}`);
-  const cells = [units.bytes(rx_bytes), units.bytes(tx_bytes), missing];
-  const name = element("th", { scope: "row" }, link);
-  return element("tr", {}, name, ...cells.map((cell) => element("td", {}, cell)));
-}
-
-function table(caption: string, heads: string[], rows: HTMLElement[]): HTMLElement {
-  const cells = heads.map((head) => element("th", { scope: "col" }, head));
-  const head = element("thead", {}, element("tr", {}, ...cells));
-  const made = element("table", {}, element("caption", {}, caption), head);
-  made.append(element("tbody", {}, ...rows));
-  return element("div", { class: "wide" }, made);
-}
-
-function history(account: string, cycles: Statement[]): HTMLElement[] {
-  if (cycles.length === 0) return [];
-  const heads = [
-    t("accountCycle"),
-    t("accountUsed"),
-    t("accountMost"),
-    t("accountP95"),
-    t("accountProvider"),
-  ];
-  const rows = cycles.map((it) => {
-    const href = csvOf(account, it.cycle);
-    const link = element("a", { href, download: `${account}-${it.cycle}.csv` }, it.cycle);
-    link.title = it.digest ?? "";
-    const cells = historyCells(it).map((cell) => element("td", {}, cell));
-    return element("tr", {}, element("th", { scope: "row" }, link), ...cells);
+class AccountsPage {
+  private readonly over = new AbortController();
+  private readonly place = element("div", { id: "accounts" });
+  private readonly note = element("p", { id: "accounts-note", class: "note", role: "status" });
+  private cards = new Map<string, Card>();
+  /** Cards on the screen whose frozen cycles are to be asked for. */
+  private readonly due = new Set<Card>();
+  private asking = false;
+  private readonly seen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) this.onSeen(target, isIntersecting);
   });
-  return [table(t("accountFrozen"), heads, rows)];
-}
+  private readonly shown = new Set<Card>();
 
-function card(it: Statement, cycles: Statement[]): HTMLElement {
-  const { account, cycle, from_told, to_told, terms, metered } = it;
-  const notes = [
-    ...it.warnings.map(({ message }) => element("li", { class: "warn" }, message)),
-    ...it.unknown_members.map((member) => element("li", {}, t("accountUnknown", member))),
-  ];
-  const when = t("accountWhen", cycle, from_told, to_told);
-  const heads = [t("accountNic"), t("rx"), t("tx"), t("accountUnmeasured")];
-  return element(
-    "section",
-    { class: "account", "data-account": account, "aria-label": account },
-    element("h2", {}, account),
-    element("p", { class: "note" }, `${when}; ${terms.rule}, ${terms.basis}`),
-    ...meter(it),
-    element("dl", {}, ...figures(it).map(row)),
-    ...(notes.length > 0 ? [element("ul", {}, ...notes)] : []),
-    table(t("nics"), heads, metered.nics.map(share)),
-    ...history(account, cycles),
-  );
+  constructor(main: HTMLElement) {
+    main.append(this.place, this.note);
+    showTitle(t("accounts"));
+    // Only what is followed tells how the collector is.
+    const unfollow = followAll(() => {});
+    const timer = setInterval(() => void this.renew(), RENEW);
+    this.over.signal.addEventListener("abort", () => {
+      unfollow();
+      clearInterval(timer);
+      this.seen.disconnect();
+    });
+    void this.renew();
+  }
+
+  leave(): void {
+    this.over.abort();
+  }
+
+  private async renew(): Promise<void> {
+    // Hidden pages cost nothing.
+    if (document.hidden) return;
+    try {
+      const found = await statements(this.over.signal);
+      const before = this.cards;
+      this.cards = new Map(
+        found.map(({ account }) => [account, before.get(account) ?? new Card(account)]),
+      );
+      for (const [name, card] of before) if (!this.cards.has(name)) this.drop(card);
+      found.forEach((it, at) => {
+        const card = this.cards.get(it.account) as Card;
+        card.show(it);
+        const there = this.place.children[at] ?? null;
+        if (there !== card.element) this.place.insertBefore(card.element, there);
+        this.seen.observe(card.element);
+      });
+      write(this.note, found.length === 0 ? t("accountsNone") : "");
+      for (const card of this.shown) this.due.add(card);
+      await this.askPast();
+    } catch (error) {
+      if (!this.over.signal.aborted) write(this.note, t("failed", reasonOf(error)));
+    }
+  }
+
+  private drop(card: Card): void {
+    this.seen.unobserve(card.element);
+    this.shown.delete(card);
+    this.due.delete(card);
+    card.element.remove();
+  }
+
+  private onSeen(target: Element, is: boolean): void {
+    const card = [...this.cards.values()].find((it) => it.element === target);
+    if (!card) return;
+    if (!is) {
+      this.shown.delete(card);
+      this.due.delete(card);
+      return;
+    }
+    this.shown.add(card);
+    this.due.add(card);
+    void this.askPast();
+  }
+
+  /** Asks for the frozen cycles of what is on the screen, one account after another. */
+  private async askPast(): Promise<void> {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      for (const card of this.due) {
+        this.due.delete(card);
+        card.showPast(await frozen(card.account, this.over.signal));
+      }
+    } catch (error) {
+      if (!this.over.signal.aborted) write(this.note, t("failed", reasonOf(error)));
+    } finally {
+      this.asking = false;
+    }
+  }
 }
 
 /** Shows the accounts until the function that it gives is called. */
 export function showAccounts(main: HTMLElement): () => void {
-  const place = element("div", { id: "accounts" });
-  const note = element("p", { id: "accounts-note", class: "note", role: "status" });
-  main.append(place, note);
-  showTitle(t("accounts"));
-  let left = false;
-  const draw = async (): Promise<void> => {
-    try {
-      const found = await statements();
-      const past = await Promise.all(found.map(({ account }) => frozen(account)));
-      if (left) return;
-      place.replaceChildren(...found.map((it, index) => card(it, past[index] ?? [])));
-      note.textContent = found.length === 0 ? t("accountsNone") : "";
-    } catch (error) {
-      if (!left) note.textContent = t("failed", String(error));
-    }
-  };
-  // Only what is followed tells how the collector is.
-  const unfollow = followAll(() => {});
-  void draw();
-  const timer = setInterval(() => void draw(), RENEW);
-  return () => {
-    left = true;
-    unfollow();
-    clearInterval(timer);
-  };
+  const page = new AccountsPage(main);
+  return () => page.leave();
 }

@@ -1,6 +1,9 @@
 // Texts in English. What stands in braces is filled in.
 
+import { alerts } from "./en-alerts";
+
 export const en = {
+  ...alerts,
   skip: "Skip to the content",
   language: "中文",
   connecting: "connecting",
@@ -230,7 +233,19 @@ export const en = {
   accountNic: "NIC",
   accountCycle: "Cycle",
   accountFrozen: "Frozen cycles",
-  accountWhen: "Cycle {0}: {1} to {2}",
+  accountWhen: "Cycle {0}: {1} to {2}.",
+  accountAsOf: "As of {0}.",
+  accountBills: "Billed: {0}, {1}.",
+  accountNics: "NICs: {0}",
+  accountEvidence: "Its 5-minute intervals as CSV",
+  accountWarned: "{0}: {1}",
+  rule_tx: "transmitted",
+  rule_rx: "received",
+  rule_sum: "received and transmitted together",
+  rule_max: "the larger direction",
+  basisL2: "wire bytes without FCS (L2)",
+  basisL2Fcs: "wire bytes with FCS (L2+FCS)",
+  basisL3: "without MAC headers (L3)",
   accountUnmeasured: "Not measured",
   accountUnknown: "{0}: no such NIC has been measured",
 };

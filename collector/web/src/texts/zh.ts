@@ -1,8 +1,10 @@
 // Texts in Chinese. What stands in braces is filled in.
 
 import type { en } from "./en";
+import { alerts } from "./zh-alerts";
 
 export const zh: Record<keyof typeof en, string> = {
+  ...alerts,
   skip: "跳到内容",
   language: "English",
   connecting: "正在连接",
@@ -226,7 +228,19 @@ export const zh: Record<keyof typeof en, string> = {
   accountNic: "网卡",
   accountCycle: "账期",
   accountFrozen: "已封存账期",
-  accountWhen: "账期 {0}：{1} 至 {2}",
+  accountWhen: "账期 {0}：{1} 至 {2}。",
+  accountAsOf: "截至 {0}。",
+  accountBills: "计费：{0}，{1}。",
+  accountNics: "网卡：{0} 个",
+  accountEvidence: "下载其 5 分钟区间数据（CSV）",
+  accountWarned: "时间 {0}：{1}",
+  rule_tx: "发送",
+  rule_rx: "接收",
+  rule_sum: "接收与发送之和",
+  rule_max: "较大的方向",
+  basisL2: "线路字节，不含 FCS（L2）",
+  basisL2Fcs: "线路字节，含 FCS（L2+FCS）",
+  basisL3: "不含 MAC 头（L3）",
   accountUnmeasured: "未测量",
   accountUnknown: "{0}：没有测量过此网卡",
 };
