@@ -43,8 +43,10 @@ pub(super) struct AlertsParams {
     #[param(min_length = 1)]
     client: Option<String>,
     /// Excludes those that were over before this time. RFC 3339, or seconds since 1970. Default: no bound.
+    #[param(value_type = Option<String>, example = "2024-01-01T12:00:00Z")]
     from: Option<Time>,
     /// Excludes those that fired at this time or later. Default: no bound.
+    #[param(value_type = Option<String>, example = "2024-01-01T12:00:00Z")]
     to: Option<Time>,
     /// Continues a list: `next` of the answer before.
     #[param(min_length = 1)]
