@@ -1,5 +1,6 @@
 //! The billing rules, with figures worked out by hand.
 
+mod bill;
 mod parts;
 
 use std::slice::from_ref;

@@ -63,7 +63,7 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
         (_, CollectorLink::Lost(why)) => format!("Trying {collector} again: {why}").red().into(),
         (("", _), _) => match state.chosen().tags() {
             Some(tags) => format!("only clients with {tags}").into(),
-            None => NOTE.dim().into(),
+            None => state.accounts().line().unwrap_or_else(|| NOTE.dim().into()),
         },
         ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
     }

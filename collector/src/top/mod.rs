@@ -1,5 +1,6 @@
 //! `collector top`: a live view of all clients on the full screen, through the HTTP API.
 
+mod accounts;
 mod client;
 mod columns;
 mod draw;

@@ -7,6 +7,7 @@ use settings::terminal::{Event, Input, Typed};
 use wire::WallNs;
 use wire::id::ClientId;
 
+use super::accounts::AccountList;
 use super::client::{Opened, TopClient, Traffic};
 use super::groups::{Chosen, GroupRows};
 use super::order::Sort;
@@ -28,6 +29,8 @@ pub(super) enum Subscription {
     All,
     /// One, with its NICs.
     Client(ClientId),
+    /// The accounts. They are no stream: they are asked for now and then.
+    Accounts,
 }
 
 /// An event from the collector.
@@ -41,6 +44,8 @@ pub(super) enum StreamItem {
     Client(ClientUpdate),
     /// Samples of the followed client.
     Samples(SamplesUpdate),
+    /// The accounts.
+    Accounts(AccountList),
     /// The stream has ended for now.
     Lost(String),
 }
@@ -77,6 +82,7 @@ pub(super) struct State {
     /// In place of the clients, if they are shown by a tag.
     groups: GroupRows,
     opened: BTreeMap<ClientId, Opened>,
+    accounts: AccountList,
     /// The visible clients or groups.
     order: Vec<String>,
     arranged_ns: WallNs,
@@ -100,6 +106,7 @@ impl State {
             clients: HashMap::new(),
             groups: GroupRows::default(),
             opened: BTreeMap::new(),
+            accounts: AccountList::none(),
             order: Vec::new(),
             arranged_ns: WallNs(0),
             sort: Sort::default(),
@@ -111,10 +118,16 @@ impl State {
         }
     }
 
+    /// The accounts.
+    pub(super) const fn accounts(&self) -> &AccountList {
+        &self.accounts
+    }
+
     /// The subscriptions needed; none while paused, which costs the collector nothing.
     pub(super) fn followed(&self) -> impl Iterator<Item = Subscription> {
         let opened = self.opened.keys().cloned().map(Subscription::Client);
-        std::iter::once(Subscription::All).chain(opened).filter(|_| !self.paused)
+        let first = [Subscription::All, Subscription::Accounts].into_iter();
+        first.chain(opened).filter(|_| !self.paused)
     }
 
     /// Processes an event from the collector.
@@ -123,7 +136,7 @@ impl State {
             return;
         }
         let opened = match followed {
-            Subscription::All => None,
+            Subscription::All | Subscription::Accounts => None,
             Subscription::Client(client) => self.opened.get_mut(client),
         };
         match (told, opened) {
@@ -138,6 +151,10 @@ impl State {
             (StreamItem::Client(update), Some(opened)) => opened.set(update.client),
             (StreamItem::Samples(update), Some(opened)) => opened.add(&update.samples),
             (StreamItem::Lost(why), Some(opened)) => opened.refuse(why),
+            (StreamItem::Accounts(accounts), _) => self.accounts = accounts,
+            (StreamItem::Lost(_), None) if *followed == Subscription::Accounts => {
+                self.accounts = AccountList::none();
+            }
             (StreamItem::Lost(why), None) if *followed == Subscription::All => {
                 self.link = CollectorLink::Lost(why)
             }

@@ -13,9 +13,10 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Response, StatusCode};
 use rustls::ClientConfig;
 use sse_stream::{Sse, SseByteStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use wire::advice::Advised;
 
+use super::accounts::AccountList;
 use super::state::{StreamItem, Subscription};
 use crate::http_client::{HttpServer, HttpServerError};
 
@@ -24,6 +25,11 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// Longest silence of a stream; a collector sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
+
+/// Time between two questions about the accounts, and most bytes of the answer: 1000 accounts with ten
+/// NICs each.
+const ACCOUNTS: Duration = Duration::from_secs(60);
+const ACCOUNTS_MAX: usize = 16 << 20;
 
 /// Most bytes read of an error answer.
 const REFUSAL_MAX: usize = 64 << 10;
@@ -121,6 +127,9 @@ impl Source {
         followed: &Subscription,
         mut tell: impl FnMut(StreamItem) -> bool,
     ) -> Result<(), StreamError> {
+        if *followed == Subscription::Accounts {
+            return self.follow_accounts(tell).await;
+        }
         let answer = timeout(ANSWER, self.ask(followed)).await;
         let mut events = SseByteStream::new(pieces(answer.map_err(|_| StreamError::NoAnswer)??));
         while let Some(event) = events.next().await {
@@ -135,6 +144,28 @@ impl Source {
             }
         }
         Err(StreamError::Ended)
+    }
+
+    /// Asks for the accounts as often as the collector renews them. An older collector has none.
+    async fn follow_accounts(
+        &self,
+        mut tell: impl FnMut(StreamItem) -> bool,
+    ) -> Result<(), StreamError> {
+        loop {
+            let answer = timeout(ANSWER, self.ask(&Subscription::Accounts)).await;
+            let accounts = match answer.map_err(|_| StreamError::NoAnswer)? {
+                Err(StreamError::Refused { .. }) => AccountList::none(),
+                answer => {
+                    let body = Limited::new(answer?.into_body(), ACCOUNTS_MAX).collect();
+                    let body = timeout(ANSWER, body).await.map_err(|_| StreamError::NoAnswer)?;
+                    serde_json::from_slice(&body.map_err(StreamError::Broken)?.to_bytes())?
+                }
+            };
+            if !tell(StreamItem::Accounts(accounts)) {
+                return Ok(());
+            }
+            sleep(ACCOUNTS).await;
+        }
     }
 
     async fn ask(&self, followed: &Subscription) -> Result<Response<Incoming>, StreamError> {
@@ -162,6 +193,7 @@ impl Source {
         let path = match followed {
             Subscription::All => format!("{base}/api/v1/live"),
             Subscription::Client(client) => format!("{base}/api/v1/live?client={client}"),
+            Subscription::Accounts => format!("{base}/api/v1/accounts"),
         };
         path.parse().expect("the path of a URI, and an id of letters, digits and -_.")
     }

@@ -189,11 +189,26 @@ fn what_is_typed_is_looked_for_in_ids_and_aliases() {
 }
 
 #[test]
+fn accounts_are_told_above_the_table_while_the_collector_tells_them() {
+    let (_, mut state) = three();
+    assert!(!screen(&state, 120, 40).contains("Accounts"));
+    let accounts = r#"{"accounts": [{"account": "transit", "used_percent": 85.71, "projected_percent": null,
+        "metered": {"commit": null}, "warnings": []}]}"#;
+    let accounts = StreamItem::Accounts(serde_json::from_str(accounts).unwrap());
+    state.told(&Subscription::Accounts, accounts, WallNs(NOW));
+    assert!(screen(&state, 120, 40).contains("Accounts: transit 85.7 % used"));
+    state.told(&Subscription::Accounts, StreamItem::Lost("gone".to_owned()), WallNs(NOW));
+    let shown = screen(&state, 120, 40);
+    assert!(!shown.contains("Accounts") && !shown.contains("gone"), "{shown}");
+}
+
+#[test]
 fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     let (mut table, mut state) = three();
     press(&mut state, "\n");
     let followed: Vec<Subscription> = state.followed().collect();
-    assert_eq!(followed, [Subscription::All, Subscription::Client(id("b-1"))]);
+    let client = Subscription::Client(id("b-1"));
+    assert_eq!(followed, [Subscription::All, Subscription::Accounts, client]);
     // Without an event there is nothing to show.
     assert_eq!(rows(&state).len(), 3);
     let refused = StreamItem::Lost("too many listen".to_owned());
@@ -215,7 +230,7 @@ fn enter_shows_the_nics_of_a_client_which_is_then_followed() {
     }
     press(&mut state, "\n");
     assert_eq!((rows(&state).len(), selected(&state).as_str()), (3, "b-1"));
-    assert_eq!(state.followed().count(), 1);
+    assert_eq!(state.followed().count(), 2);
     // Events still in flight are ignored.
     table.tell_of(&mut state, "b-1", NOW);
     assert_eq!(rows(&state).len(), 3);
@@ -408,7 +423,7 @@ fn groups_have_the_sums_of_their_clients_and_follow_their_tags() {
     assert!(!shown.contains("enter NICs"), "{shown}");
     press(&mut state, "\n");
     assert_eq!(rows(&state), ["ams", "no site"], "a group has no NICs");
-    assert_eq!(state.followed().count(), 1);
+    assert_eq!(state.followed().count(), 2);
     // A client that joins brings no losses of its past; a new loss counts.
     assert_eq!(state.client("ams").unwrap().lost(), Packets(0));
     let site = TagSet::new(["site=fra".parse().unwrap()]).unwrap();

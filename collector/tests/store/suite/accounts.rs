@@ -233,6 +233,11 @@ pub async fn a_frozen_cycle_never_changes_and_tells_what_came_late(place: &impl 
     let same = of("2027-01", end + 2 * DAY).await;
     assert_eq!((same.used_bytes, same.late_bytes), (Bytes(60_400), Some(700)));
     assert_eq!((&same.digest, &same.metered), (&frozen.digest, &frozen.metered));
+    // Of 1 MB 6.04 %, in SQL too.
+    let sql = "SELECT CAST(round(used_percent * 100) AS bigint) FROM account_cycles WHERE cycle = '2027-01'";
+    assert_eq!(place.numbers(sql).await, [604]);
+    let sql = "SELECT provider_bytes FROM account_cycles WHERE cycle = '2027-01'";
+    assert_eq!(place.numbers(sql).await, [66_440]);
     // 66,440 / 60,400 = 1.1.
     assert_eq!((same.provider_bytes, same.provider_percent), (Some(Bytes(66_440)), Some(10.0)));
     assert_sound(&store).await;

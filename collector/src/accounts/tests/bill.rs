@@ -1,0 +1,86 @@
+//! What a statement says of a quota, and which warnings it gives reason for.
+
+use super::*;
+use crate::store::{AccountEntry, EntryKind, KeptEntry};
+
+/// An account with a quota of 1 MB and a commitment of 1000 bit/s, from one day of April to the next.
+fn account(keys: &str) -> BilledAccount {
+    let keys = format!(r#"{{"a": {{"members": ["web/eth0"], "rule": "rx", {keys}}}}}"#);
+    serde_json::from_str::<Accounts>(&keys).unwrap().all().unwrap().remove(0)
+}
+
+fn entry(nth: u64, kind: EntryKind, bytes: u64) -> KeptEntry {
+    let entry = AccountEntry {
+        account: "a".into(),
+        cycle: "2026-04".into(),
+        kind,
+        bytes: Bytes(bytes),
+        reason: "as agreed".into(),
+        operator: "ann".into(),
+        at_s: 0,
+    };
+    KeptEntry { nth, entry, digest: String::new() }
+}
+
+/// The statement of April 2026 after so many days with these bytes in each interval.
+fn after(account: &BilledAccount, days: u64, each: u64, entries: &[KeptEntry]) -> Statement {
+    let cycle = month("2026-04");
+    let as_of = cycle.from_ns + days * DAY + 2 * MINUTES;
+    let rows = (0..days * 288).map(|n| row(cycle, n, each, 0)).collect();
+    let metered = metered_as_of(account.terms, cycle, as_of.get(), &[history(rows)]);
+    Statement::new(account, cycle, as_of, (metered, vec![]), entries)
+}
+
+#[test]
+fn what_is_left_goes_below_zero_and_the_providers_figure_is_compared_with_what_was_used() {
+    // 10 days x 288 x 400 = 1,152,000 bytes, and 98,000 before: 1,250,000 of 1,000,000 are 125 %, 250,000 over.
+    // At its end: 30 days x 288 x 400 + 98,000 = 3,554,000: 355.4 %. The provider counted 1,200,000:
+    // -50,000 / 1,250,000 = -4 %.
+    let account = account(r#""quota": "1MB""#);
+    let entries = [
+        entry(1, EntryKind::Opening, 7),
+        entry(2, EntryKind::Provider, 1_200_000),
+        entry(3, EntryKind::Opening, 98_000),
+    ];
+    let it = after(&account, 10, 400, &entries);
+    assert_eq!((it.used_bytes, it.opening_bytes), (Bytes(1_250_000), Bytes(98_000)));
+    assert_eq!((it.left_bytes, it.used_percent), (Some(-250_000), Some(125.0)));
+    assert_eq!((it.projected_bytes, it.projected_percent), (Some(Bytes(3_554_000)), Some(355.4)));
+    assert_eq!((it.provider_bytes, it.provider_percent), (Some(Bytes(1_200_000)), Some(-4.0)));
+    assert_eq!(it.entries.len(), 3, "all are kept");
+    let csv = csv(from_ref(&it));
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let cell = |name: &str| lines[1][lines[0].iter().position(|it| *it == name).unwrap()];
+    let names = ["used_bytes", "left_bytes", "used_percent", "projected_bytes", "provider_percent"];
+    assert_eq!(names.map(cell), ["1250000", "-250000", "125", "3554000", "-4"]);
+    let none = after(&account, 10, 300, &[]);
+    // 864,000: 13.6 % are left.
+    assert_eq!((none.left_bytes, none.used_percent), (Some(136_000), Some(86.4)));
+    assert_eq!((none.provider_bytes, none.provider_percent), (None, None));
+}
+
+#[test]
+fn warnings_are_due_at_percents_once_the_outlook_is_over_and_once_too_many_intervals_are() {
+    let due = |account: &BilledAccount, days: u64, each: u64| {
+        let warnings = due_warnings(account, &after(account, days, each, &[]));
+        warnings.into_iter().map(|it| it.name).collect::<Vec<_>>()
+    };
+    let quota = account(r#""quota": "1MB", "warn": ["50", "80", "100"]"#);
+    // 5 days x 288 x 100 = 144,000; at the end 864,000.
+    assert_eq!(due(&quota, 5, 100), [""; 0]);
+    // 17 days x 288 x 100 = 489,600; 18: 518,400.
+    assert_eq!(due(&quota, 17, 100), [""; 0]);
+    assert_eq!(due(&quota, 18, 100), ["50%"]);
+    // 5 days x 288 x 120 = 172,800; at the end 1,036,800. After less than a day, nothing is said of it.
+    assert_eq!(due(&quota, 5, 120), ["projected"]);
+    assert_eq!(due(&quota, 1, 120), ["projected"]);
+    assert_eq!(due(&quota, 0, 120), [""; 0]);
+    let calm = account(r#""quota": "1MB", "warn": [], "warn_projected": false"#);
+    assert_eq!(due(&calm, 30, 120), [""; 0]);
+    // 37,538 bytes in 300 s are 1001 bit/s. 432 of 8640 intervals may have more than 1000: 1 day has 288, 2 days
+    // have 576.
+    let commit = account(r#""commit": "1kbit/s""#);
+    assert_eq!(due(&commit, 1, 37_538), [""; 0]);
+    assert_eq!(due(&commit, 2, 37_538), ["commit"]);
+    assert_eq!(due(&commit, 2, 37_500), [""; 0], "1000 bit/s are within it");
+}
