@@ -280,7 +280,9 @@ impl Engine {
             firing.heard = now.boot;
             holder.states.insert(part, State::Firing(firing));
         }
-        let over = if !self.is_about(in_force, owner, part) {
+        // Of a client at another collector, that one's tags are newer. Each has the same accounts.
+        let judges = !others || matches!(owner, Owner::Account { .. });
+        let over = if judges && !self.is_about(in_force, owner, part) {
             Some("rule_changed")
         } else if self.gone.read().unwrap_or_else(PoisonError::into_inner).contains(&firing.id) {
             Some("collector_gone")

@@ -114,8 +114,9 @@ impl SubjectStates {
             match self.states.get_mut(part) {
                 // The one that was first, at another collector.
                 Some(State::Firing(firing)) => {
+                    let own = firing.id == id && firing.announced;
+                    firing.announced = own || incident.announced;
                     (firing.id, firing.fired_ns) = (id, incident.fired_ns);
-                    firing.announced |= incident.announced;
                     firing.stored = true;
                 }
                 _ => {
@@ -143,7 +144,9 @@ pub(super) fn subject(owner: &Owner, (_, nic, direction): Part) -> AlertSubject 
     match owner {
         Owner::Client(client) => subject.client = client.to_string(),
         Owner::Collector(name) => subject.name.clone_from(name),
-        Owner::Account { account, warning } => subject.name = format!("{account} {warning}"),
+        Owner::Account { account, warning, cycle } => {
+            subject.name = format!("{account} {warning} {cycle}");
+        }
     }
     subject
 }
@@ -155,8 +158,9 @@ pub(super) fn place(incident: &AlertIncident, rules: &AlertRules) -> Option<(Own
     let owner = if !client.is_empty() {
         Owner::Client(ClientId::new(client).ok()?)
     } else if rules.rules[at].measure == Measure::Account {
-        let (account, warning) = name.split_once(' ')?;
-        Owner::Account { account: account.to_owned(), warning: warning.to_owned() }
+        let mut parts = name.split(' ').map(str::to_owned);
+        let (account, warning, cycle) = (parts.next()?, parts.next()?, parts.next()?);
+        Owner::Account { account, warning, cycle }
     } else {
         Owner::Collector(name.clone())
     };

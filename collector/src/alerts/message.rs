@@ -180,7 +180,7 @@ pub fn title(incident: &AlertIncident) -> String {
                 "its rule no longer applies, so this alert ends".to_owned()
             }
             (_, Some("collector_gone")) => {
-                "this collector has not run for an hour, so this alert ends".to_owned()
+                "nothing was heard of this collector for an hour, so this alert ends".to_owned()
             }
             (Measure::Account, _) => "a new cycle has begun".to_owned(),
             (Measure::HostDown, _) => "up again".to_owned(),

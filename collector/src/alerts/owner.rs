@@ -2,7 +2,8 @@
 
 use wire::id::ClientId;
 
-/// What an alert is about: a client and maybe its NIC, a collector, or a warning of an account.
+/// What an alert is about: a client and maybe its NIC, a collector, or a warning of an account
+/// in a cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// A client.
@@ -13,8 +14,10 @@ pub enum Owner {
     Account {
         /// The account's name, which has no space.
         account: String,
-        /// The warning's name.
+        /// The warning's name, which has none either.
         warning: String,
+        /// The cycle that it was given in.
+        cycle: String,
     },
 }
 

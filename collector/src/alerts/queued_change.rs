@@ -83,6 +83,21 @@ impl QueuedChange {
         self.at = now;
     }
 
+    /// Sends its messages without the store, which will never have them.
+    pub fn send_and_forget(&mut self, outbox: &AlertOutbox) {
+        if !self.incident.announced {
+            return;
+        }
+        for prepared in &mut self.messages {
+            if prepared.sending.take().is_none()
+                && let Some(target) = outbox.target(&prepared.message.target)
+            {
+                // It goes on without this change.
+                drop(tokio::spawn(send(target, prepared.facts.clone(), prepared.sent.clone())));
+            }
+        }
+    }
+
     /// How many of its messages were sent without the store.
     pub fn sent(&self) -> usize {
         self.messages.iter().filter(|it| it.sent.load(Ordering::Relaxed)).count()

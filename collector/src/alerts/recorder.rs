@@ -106,7 +106,8 @@ struct Queue {
     waiting: VecDeque<QueuedChange>,
     /// Those that are being written, with how many of their messages were sent before.
     written: Vec<(QueuedChange, usize)>,
-    /// Most changes of the next write: less after one that was refused, to find the change that is.
+    /// Most changes of the next write: less after one that failed, to find a change that is refused, and for a
+    /// store that is slow.
     most: usize,
     work: Option<Work>,
     retry_at: Instant,
@@ -118,6 +119,9 @@ struct Looks {
     begin: Duration,
     looked: Duration,
     confirmed: Duration,
+    /// Since when the store has taken each confirmation; `None` since one failed.
+    confirming_since: Option<Duration>,
+    failures: Failures<String>,
     /// Rules that have a gauge.
     shown: BTreeSet<String>,
 }
@@ -133,9 +137,15 @@ impl Recorder {
             begin,
             looked: Duration::ZERO,
             confirmed: Duration::ZERO,
+            confirming_since: None,
+            failures: Failures::new(),
             shown: BTreeSet::new(),
         };
         loop {
+            // Under a load of changes too, silences and other collectors are heard of.
+            if queue.work.is_none() {
+                queue.work = self.look(&mut looks);
+            }
             queue.write(&self.store);
             let room = queue.waiting.len() < WAITING_MAX;
             tokio::select! {
@@ -151,10 +161,10 @@ impl Recorder {
                         self.on_written(&mut queue, written, refused);
                     }
                     Some(Answer::Read(Ok(seen))) => self.on_seen(&mut queue, &mut looks, seen),
-                    Some(Answer::Read(Err(error))) => tracing::debug!(error, "can't read alerts"),
+                    Some(Answer::Read(Err(error))) => looks.on_failed(&error),
                     None => {}
                 },
-                _ = ticks.tick(), if queue.is_idle() => queue.work = self.look(&mut looks),
+                _ = ticks.tick(), if queue.work.is_none() => {}
             }
             queue.send_what_is_due(&self.outbox);
         }
@@ -178,8 +188,14 @@ impl Recorder {
             }
             Err(error) if refused && entries.len() == 1 => {
                 // Nothing helps, and others wait.
-                tracing::error!(error, "the store refuses an alert; its messages were sent");
-                entries.iter().for_each(|(entry, _)| self.engine.on_stored(&entry.emitted));
+                tracing::error!(
+                    error,
+                    "the store refuses an alert; its messages are sent from memory"
+                );
+                for (mut entry, _) in entries {
+                    entry.send_and_forget(&self.outbox);
+                    self.engine.on_stored(&entry.emitted);
+                }
             }
             Err(error) => {
                 if let Some(tell) = queue.failures.failed(words(&error), Instant::now()) {
@@ -188,9 +204,9 @@ impl Recorder {
                         "alerts can't be stored; they are sent from memory{tell}"
                     );
                 }
-                if refused {
-                    queue.most = (entries.len() / 2).max(1);
-                } else {
+                // A slow store takes less within its time.
+                queue.most = (entries.len() / 2).max(1);
+                if !refused {
                     queue.retry_at = Instant::now() + RETRY;
                 }
                 queue.put_back(entries.into_iter().map(|(entry, _)| entry));
@@ -280,12 +296,28 @@ impl Recorder {
             ripe && !rules.rules.iter().any(|rule| *rule.name == *incident.rule)
         };
         let orphans: Vec<AlertChange> = seen.open.iter().filter(is_orphan).map(orphaned).collect();
+        if looks.failures.succeeded() {
+            tracing::info!("the store tells of alerts again");
+        }
         if let Some(gone) = &seen.gone {
-            self.engine.on_gone(gone);
+            // After an outage of the store, the others too must be able to confirm theirs first.
+            let since = *looks.confirming_since.get_or_insert_with(boot);
+            if boot().saturating_sub(since) >= CONFIRM * 5 {
+                self.engine.on_gone(gone);
+            }
         }
         self.engine.sync(&seen.open, seen.silences);
         if !orphans.is_empty() {
             queue.work = Some(write(self.store.clone(), orphans));
+        }
+    }
+}
+
+impl Looks {
+    fn on_failed(&mut self, error: &str) {
+        self.confirming_since = None;
+        if let Some(tell) = self.failures.failed(words(error), Instant::now()) {
+            tracing::warn!(error, "silences and alerts of other collectors are not known{tell}");
         }
     }
 }
@@ -357,11 +389,6 @@ impl Queue {
     /// Puts changes in front again.
     fn put_back(&mut self, entries: impl DoubleEndedIterator<Item = QueuedChange>) {
         entries.rev().for_each(|entry| self.waiting.push_front(entry));
-    }
-
-    /// True if all that was emitted is stored.
-    fn is_idle(&self) -> bool {
-        self.work.is_none() && self.waiting.is_empty()
     }
 }
 

@@ -18,6 +18,9 @@ use super::state::RuleBounds;
 /// Most rules: each looks at each sample.
 const RULES_MAX: usize = 200;
 
+/// Most quiet windows that follow each other without a pause: more than a week of them.
+const JOINED_MAX: usize = 16;
+
 /// Longest `for` and `clear_for`.
 const HOLD_MAX: Interval = Interval::days(30);
 
@@ -206,7 +209,16 @@ impl AlertRule {
     /// When its quiet hours end, nanoseconds since 1970 (UTC), if they are now.
     #[must_use]
     pub fn quiet_until(&self, now_ns: WallNs, zone: &TimeZone) -> Option<WallNs> {
-        self.quiet.iter().filter_map(|window| window.until(now_ns, zone)).max()
+        let until = |at_ns| self.quiet.iter().filter_map(|it| it.until(at_ns, zone)).max();
+        let mut end_ns = until(now_ns)?;
+        // Windows that join are one.
+        for _ in 0..JOINED_MAX {
+            match until(end_ns).filter(|later_ns| *later_ns > end_ns) {
+                Some(later_ns) => end_ns = later_ns,
+                None => break,
+            }
+        }
+        Some(end_ns)
     }
 }
 

@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::measure::{Measure, MeasureSource};
 use super::owner::Owner;
 use super::state::Value;
-use crate::accounts::{AccountBook, warning_names};
+use crate::accounts::{AccountBook, CycleName, CycleState, warning_names};
 use crate::live::{ClientStatus, Live};
 use crate::time::{boot, now_ns};
 use crate::writer::StoreState;
@@ -108,8 +108,9 @@ fn look(engine: &Engine, sights: &Sights, settled: bool) {
     engine.tick(|owner| match owner {
         Owner::Client(client) => elsewhere.contains(client),
         Owner::Collector(name) => *name != sights.name,
-        // Each collector meters all accounts.
-        Owner::Account { .. } => false,
+        Owner::Account { account, warning, cycle } => {
+            may_stand(&sights.book, account, warning, cycle)
+        }
     });
 }
 
@@ -143,19 +144,42 @@ pub fn look_at_tags(engine: &Engine, live: &Live) {
     }
 }
 
-/// Looks at the warnings of all accounts. A warning belongs to a cycle: the next one begins without.
+/// Looks at the warnings of all accounts. A warning belongs to a cycle, and ends with it. One that isn't known
+/// here says nothing: another collector may have given it a moment ago.
 pub fn look_at_accounts(engine: &Engine, book: &AccountBook) {
-    let (accounts, latest) = (book.accounts(), book.latest());
-    for statement in latest.iter() {
-        let account = accounts.iter().find(|it| it.name.as_str() == statement.account);
-        for warning in account.map(warning_names).unwrap_or_default() {
+    let (accounts, latest, now) = (book.accounts(), book.latest(), now_ns());
+    // At the end of a cycle, until the next round, a statement is of the cycle that is over.
+    let running = latest.iter().filter(|it| it.state == CycleState::Running && now < it.to.0);
+    for statement in running {
+        let Some(billed) = accounts.iter().find(|it| it.name.as_str() == statement.account) else {
+            continue;
+        };
+        for warning in warning_names(billed) {
             let given = statement.warnings.iter().find(|it| it.warning == warning);
-            let (value, detail) = given.map_or((0.0, ""), |it| (1.0, it.message.as_str()));
-            let owner = Owner::Account { account: statement.account.clone(), warning };
-            let value = Value { value, measured_ns: now_ns(), patience: PATIENCE };
-            engine.observe(&owner, (Measure::Account, None), &value, detail);
+            let take = |cycle: CycleName, value, detail: &str| {
+                let (account, warning) = (statement.account.clone(), warning.clone());
+                let owner = Owner::Account { account, warning, cycle: cycle.to_string() };
+                let value = Value { value, measured_ns: now, patience: PATIENCE };
+                engine.observe(&owner, (Measure::Account, None), &value, detail);
+            };
+            take(statement.cycle.previous(), 0.0, "");
+            if let Some(given) = given {
+                take(statement.cycle, 1.0, &given.message);
+            }
         }
     }
+}
+
+/// True while a warning of an account may stand although it isn't known here: its cycle runs, or it isn't
+/// known yet which one runs.
+#[must_use]
+pub fn may_stand(book: &AccountBook, account: &str, warning: &str, cycle: &str) -> bool {
+    let accounts = book.accounts();
+    let billed = accounts.iter().find(|it| it.name.as_str() == account);
+    let given = billed.is_some_and(|it| warning_names(it).iter().any(|name| name == warning));
+    let latest = book.latest();
+    let statement = latest.iter().find(|it| it.account == account);
+    given && statement.is_none_or(|it| it.cycle.to_string() == cycle)
 }
 
 /// A value of the collector itself.

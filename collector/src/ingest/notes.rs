@@ -61,13 +61,13 @@ impl Notes {
                 while let Err(error) = keep(&*store, &live, &of, &mut note).await {
                     let why = error.in_full().to_string();
                     not_kept(&of, &why);
-                    if let (Note::Tags { taken, .. }, StoreError::Tags(_)) = (&mut note, &error) {
-                        // Nobody waits any more if the agent has left.
-                        let _gone = taken.take().map(|taken| taken.send(Err(why)));
-                    }
                     // It says its tags only once a connection, and nothing else later implies them.
                     let again =
                         matches!((&note, error), (Note::Tags { .. }, StoreError::Failed { .. }));
+                    if !again && let Note::Tags { taken, .. } = &mut note {
+                        // Nobody waits any more if the agent has left.
+                        let _gone = taken.take().map(|taken| taken.send(Err(why)));
+                    }
                     if !again || notes.is_closed() {
                         break;
                     }

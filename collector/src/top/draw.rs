@@ -65,7 +65,13 @@ fn note<'a>(state: &'a State, collector: &str) -> Line<'a> {
             Some(tags) => format!("only clients with {tags}").into(),
             None => state.accounts().line().unwrap_or_else(|| NOTE.dim().into()),
         },
-        ((search, _), _) => format!("only clients with {search:?}; / and escape show all").into(),
+        ((search, _), _) => match state.chosen().tags() {
+            Some(tags) => {
+                format!("only clients with {tags} and {search:?}; / and escape end the search")
+            }
+            None => format!("only clients with {search:?}; / and escape show all"),
+        }
+        .into(),
     }
 }
 

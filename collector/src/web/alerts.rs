@@ -114,7 +114,8 @@ struct AlertView {
     /// When it was over.
     resolved: Option<Time>,
     /// How it ended: `calm` (the condition holds no more), `no_data` (nothing more was heard of the
-    /// subject), `rule_removed`, or `collector_gone` (about a collector that has not run for long).
+    /// subject), `rule_removed`, `rule_changed` (its rule no longer applies to the subject), or
+    /// `collector_gone` (about a collector of which nothing was heard for an hour).
     ended: Option<String>,
     /// The value when the rule fired.
     value: f64,

@@ -92,7 +92,7 @@ pub(super) struct GroupsView {
 /// Groups that are too many to be shown one by one.
 #[derive(Debug, Serialize, ToSchema)]
 struct OtherView {
-    /// How many values of the tag it stands for.
+    /// How many values of the tag, or clients, it stands for.
     values: usize,
     /// Their traffic together; its `value` is `null`.
     #[serde(flatten)]

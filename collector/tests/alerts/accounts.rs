@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use collector::accounts::{AccountBook, Accounts};
-use collector::alerts::watch::look_at_accounts;
+use collector::alerts::watch::{look_at_accounts, may_stand};
 use collector::store::{AccountEntry, EntryKind};
 use collector::time::now_ns;
 use testbed::until;
@@ -27,6 +27,7 @@ async fn a_warning_of_an_account_is_told_once_to_the_targets_of_the_rule() {
     )
     .unwrap();
     let accounts = accounts.all().unwrap();
+    let cycle = accounts[1].schedule.cycle_at(now_ns()).name.to_string();
     let book = AccountBook::new(store.clone(), accounts.clone());
     for account in &accounts {
         // 0.85 of 1 GB: beyond 80 %, and not yet 90 %.
@@ -54,8 +55,28 @@ async fn a_warning_of_an_account_is_told_once_to_the_targets_of_the_rule() {
     assert!(title.starts_with("transit, cycle 20") && title.ends_with("80 % or more"), "{title}");
     assert_eq!(
         (said["name"].as_str(), said["measure"].as_str()),
-        (Some("transit 80%"), Some("account"))
+        (Some(format!("transit 80% {cycle}").as_str()), Some("account"))
     );
+    // A collector that doesn't know the warning yet, because another gave it, doesn't end it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = AccountBook::new(crate::parts::store(&elsewhere), accounts.clone());
+    assert!(may_stand(&other, "transit", "80%", &cycle), "nothing is known yet");
+    other.renew(now_ns()).await.unwrap();
+    assert!(other.latest().iter().all(|it| it.warnings.is_empty()));
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(7) {
+        look_at_accounts(&parts.engine, &other);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(receiver.requests().len(), 1, "still one message");
+    assert!(may_stand(&other, "transit", "80%", &cycle));
+    for gone in [
+        ("transit", "70%", cycle.as_str()),
+        ("other", "80%", &cycle),
+        ("transit", "80%", "2020-01"),
+    ] {
+        assert!(!may_stand(&other, gone.0, gone.1, gone.2), "{gone:?}");
+    }
     // The next cycle begins without warnings.
     let next = accounts[1].schedule.cycle_at(now_ns()).to_ns;
     book.renew(next + 1).await.unwrap();
@@ -66,5 +87,5 @@ async fn a_warning_of_an_account_is_told_once_to_the_targets_of_the_rule() {
     })
     .await;
     let said = receiver.requests()[1].json();
-    assert_eq!(said["title"], "transit 80%: a new cycle has begun");
+    assert_eq!(said["title"], format!("transit 80% {cycle}: a new cycle has begun"));
 }

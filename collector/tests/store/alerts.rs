@@ -344,7 +344,7 @@ pub async fn incidents_about_a_collector_are_confirmed_by_it(place: &impl Place)
         AlertChange::Open(about("a", "collector a", long_ago), vec![]),
         AlertChange::Open(about("b", "collector b", long_ago), vec![]),
         AlertChange::Open(about("c", "collector c", lately), vec![]),
-        AlertChange::Open(about("d", "transit 80%", long_ago), vec![]),
+        AlertChange::Open(about("d", "transit 80% 2026-11", long_ago), vec![]),
         AlertChange::Open(incident("e", "web", long_ago), vec![]),
     ];
     store.change_alerts(&changes, now_ns()).await.unwrap();

@@ -93,6 +93,7 @@ macro_rules! behaviours {
             a_client_once_seen_in_the_future_is_seen_today,
             a_forgotten_client_is_listed_no_more_until_it_is_let_in_again,
             a_client_that_never_connected_can_be_forgotten,
+            an_agent_that_says_its_tags_again_cannot_change_its_past,
             a_tag_counts_when_it_was_set_and_retagging_leaves_the_past,
             sums_of_groups_are_those_of_the_raw_rows_to_the_byte,
             the_percentile_of_a_group_pools_its_nics_before_ranking,

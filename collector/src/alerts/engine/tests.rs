@@ -105,6 +105,8 @@ fn what_its_rule_is_no_longer_about_ends_once_tags_are_known() {
     assert_eq!(ends(&mut changes), []);
     engine.set_tags(tags("fra"));
     engine.tick_at(in_seconds(3), |_| true);
+    assert_eq!(ends(&mut changes), [], "the collector where it is knows newer tags");
+    engine.tick_at(in_seconds(4), |_| false);
     assert_eq!(ends(&mut changes), [(ID.to_owned(), "rule_changed")]);
 }
 
@@ -146,4 +148,21 @@ fn samples_are_wanted_only_by_rules_about_them() {
     assert!(engine.wants_samples());
     engine.replace(AlertRules::default());
     assert!(!engine.wants_samples());
+}
+
+#[test]
+fn quiet_hours_that_join_end_together() {
+    let quiet = "\"measure\": \"loss\", \"quiet\": [\"22:00-06:00\", \"Sat,Sun 00:00-24:00\"]";
+    let (engine, _changes) = engine(quiet);
+    let rules = engine.rules();
+    let until = |time: &str| {
+        let at: jiff::Timestamp = time.parse().unwrap();
+        let at = WallNs(u64::try_from(at.as_nanosecond()).unwrap());
+        let until = rules.rules[0].quiet_until(at, &jiff::tz::TimeZone::UTC);
+        until.map(|it| jiff::Timestamp::from_nanosecond(it.get().into()).unwrap().to_string())
+    };
+    // A Saturday: through Sunday, to the end of the night.
+    assert_eq!(until("2026-11-28T23:00:00Z").as_deref(), Some("2026-11-30T06:00:00Z"));
+    assert_eq!(until("2026-11-26T23:00:00Z").as_deref(), Some("2026-11-27T06:00:00Z"));
+    assert_eq!(until("2026-11-30T12:00:00Z"), None);
 }

@@ -9,6 +9,7 @@ mod webhook;
 use std::time::Duration;
 
 use settings::{Interval, Problem};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use self::chat::Chat;
@@ -26,6 +27,9 @@ const TARGETS_MAX: usize = 50;
 /// Longest time for one message, unless it is set.
 const TIMEOUT: Interval = Interval::secs(10);
 
+/// Most messages that a target is sent at the same time, as from the outbox.
+const AT_ONCE: usize = 8;
+
 /// A target of messages.
 #[derive(Debug)]
 pub struct Target {
@@ -37,6 +41,8 @@ pub struct Target {
     pub timeout: Duration,
     /// The authorities of its server, as they were read.
     authorities: Option<TrustedAuthorities>,
+    /// Messages that are sent at the same time: more would be refused as too many.
+    at_once: Semaphore,
     sender: Sender,
 }
 
@@ -87,7 +93,8 @@ impl Target {
             }
         };
         let (name, section) = (name.to_owned(), section.clone());
-        Ok(Self { name, section, timeout: timeout.0, authorities, sender })
+        let at_once = Semaphore::new(AT_ONCE);
+        Ok(Self { name, section, timeout: timeout.0, authorities, at_once, sender })
     }
 
     /// True if it was made of the same.
@@ -121,6 +128,8 @@ impl Target {
                 Sender::Mail(mail) => mail.send(facts, self.timeout).await,
             }
         };
+        // It is never closed.
+        let _place = self.at_once.acquire().await;
         let late = |_| SendError::Later(format!("no answer within {:?}", self.timeout));
         timeout(self.timeout, send).await.map_err(late)?
     }

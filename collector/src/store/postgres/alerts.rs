@@ -235,7 +235,7 @@ async fn confirm(db: &Client, collector: &str, silent: Duration) -> Result<Vec<S
     let update = "UPDATE alerts SET confirmed_at = now() WHERE name = $1 AND resolved_at IS NULL";
     db.execute_typed(update, &[(&collector, Type::TEXT)]).await?;
     let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
-                      AND name <> $1 AND greatest(confirmed_at, fired_at) < now() - make_interval(secs => $2)
+                      AND measure <> 'account' AND name <> $1 AND greatest(confirmed_at, fired_at) < now() - make_interval(secs => $2)
                   ORDER BY id";
     let silent = silent.as_secs_f64();
     let values: [Given<'_>; 2] = [(&collector, Type::TEXT), (&silent, Type::FLOAT8)];

@@ -104,7 +104,8 @@ async fn change(
     client
         .execute_typed(
             "UPDATE nics SET if_index = new.if_index, mac = new.mac, mtu = new.mtu,
-                 speed_bits = new.speed_bits, kind = new.kind, up = new.up, stacked = new.stacked,
+                 speed_bits = CASE WHEN new.speed_bits = 0 AND NOT new.up
+                     THEN nics.speed_bits ELSE new.speed_bits END, kind = new.kind, up = new.up, stacked = new.stacked,
                  present = true
              FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
                  AS new (name, up, if_index, mac, mtu, speed_bits, kind, stacked)

@@ -1,7 +1,7 @@
 //! The tags of clients.
 
 use async_trait::async_trait;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::WallNs;
 use wire::id::ClientId;
@@ -15,7 +15,8 @@ use super::values::instant;
 use crate::store::port::error::StoreError;
 use crate::store::port::tags::{Tagged, Tagging};
 use crate::store::rows::tags::{
-    ClientTags, TagChange, TagHistory, TagInterval, TagSource, TaggedClient, TagsRefused,
+    ClientTags, HEARD_EVERY_NS, TagChange, TagHistory, TagInterval, TagSource, TaggedClient,
+    TagsRefused,
 };
 
 #[async_trait]
@@ -46,7 +47,7 @@ impl Tagging for PostgresStore {
         let said = |history: &TagHistory| history.on_agent(tags, since_ns, now_ns);
         self.lease(async |db| {
             if agents(db, client).await? == *tags {
-                return Ok(());
+                return heard_again(db, client, now_ns).await;
             }
             change(db, client, said).await.map(drop)
         })
@@ -62,6 +63,19 @@ impl Tagging for PostgresStore {
         let said = |history: &TagHistory| history.on_collector(changes, now_ns);
         self.lease(async |db| change(db, client, said).await).await
     }
+}
+
+/// Notes when the agent said the same again: no later change of its tags counts from before. At most one
+/// write an hour.
+async fn heard_again(db: &Client, client: &ClientId, now_ns: WallNs) -> Result<(), Failure> {
+    let update =
+        "UPDATE clients SET tags_heard_at = $2 WHERE client_id = $1 AND forgotten_at IS NULL
+                      AND (tags_heard_at IS NULL OR tags_heard_at < $3)";
+    let (now, hour_ago) = (time(now_ns), time(now_ns.saturating_sub(HEARD_EVERY_NS)));
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&client.as_str(), Type::TEXT), (&now, Type::TIMESTAMPTZ), (&hour_ago, Type::TIMESTAMPTZ)];
+    db.execute_typed(update, &values).await?;
+    Ok(())
 }
 
 async fn tagged(client: &Client) -> Result<Vec<TaggedClient>, Failure> {

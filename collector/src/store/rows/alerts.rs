@@ -5,9 +5,9 @@ use wire::WallNs;
 /// Longest wait before a message is tried again, and longest lease, nanoseconds.
 pub const RETRY_MAX_NS: u64 = 600_000_000_000;
 
-/// Longest time that quiet hours hold a message, nanoseconds: a day, and an hour when clocks are set
-/// back.
-pub const HELD_MAX_NS: u64 = 25 * 3_600_000_000_000;
+/// Longest time that quiet hours hold a message, nanoseconds: a week and two days, for windows that join, and
+/// an hour when clocks are set back.
+pub const HELD_MAX_NS: u64 = (9 * 24 + 1) * 3_600_000_000_000;
 
 /// The columns of an incident, in the order of [`AlertIncident`], with the parts of its subject.
 pub const INCIDENT_COLUMNS: &str = "id, rule, measure, severity, client, nic, direction, name, since, fired_at, resolved_at, value, \

@@ -18,6 +18,9 @@ use crate::store::rows::rollups::FIVE_MINUTES_NS;
 /// own, so that no agent takes the operators' place.
 pub const INTERVALS_MAX: usize = 8192;
 
+/// How often it is noted that an agent says the same tags again.
+pub const HEARD_EVERY_NS: u64 = 3_600_000_000_000;
+
 /// Who says a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TagSource {

@@ -228,7 +228,7 @@ fn confirm(
     transaction.prepare_cached(update)?.execute(params![collector, now_ns.to_column()])?;
     let silent = u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX);
     let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
-                      AND name <> ?1 AND max(confirmed_at, fired_at) < ?2 ORDER BY id";
+                      AND measure <> 'account' AND name <> ?1 AND max(confirmed_at, fired_at) < ?2 ORDER BY id";
     let gone = {
         let mut select = transaction.prepare_cached(select)?;
         let before = now_ns.saturating_sub(silent).to_column();

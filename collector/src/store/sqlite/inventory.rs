@@ -36,7 +36,8 @@ pub(super) fn record(
         ])?;
         transaction
             .prepare_cached(
-                "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, speed_bits = ?5, kind = ?6,
+                "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, 
+                     speed_bits = CASE WHEN ?5 = 0 AND ?7 = 0 THEN speed_bits ELSE ?5 END, kind = ?6,
                      up = ?7, stacked = ?8, present = 1 WHERE id = ?1",
             )?
             .execute(params![

@@ -15,7 +15,8 @@ use super::lease::{Reads, Writes};
 use crate::store::port::error::StoreError;
 use crate::store::port::tags::{Tagged, Tagging};
 use crate::store::rows::tags::{
-    ClientTags, TagChange, TagHistory, TagInterval, TagSource, TaggedClient, TagsRefused,
+    ClientTags, HEARD_EVERY_NS, TagChange, TagHistory, TagInterval, TagSource, TaggedClient,
+    TagsRefused,
 };
 
 #[async_trait]
@@ -43,7 +44,7 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
         self.writer()
             .lease(move |db| {
                 if agents(db, &client)? == tags {
-                    return Ok(());
+                    return heard_again(db, &client, now_ns);
                 }
                 let said = |history: &TagHistory| history.on_agent(&tags, since_ns, now_ns);
                 change(db, &client, said).map(drop)
@@ -61,6 +62,17 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
         let said = move |history: &TagHistory| history.on_collector(&changes, now_ns);
         self.writer().lease(move |db| change(db, &client, said)).await
     }
+}
+
+/// Notes when the agent said the same again: no later change of its tags counts from before. At most one
+/// write an hour.
+fn heard_again(db: &Connection, client: &ClientId, now_ns: WallNs) -> Result<(), Failure> {
+    let update =
+        "UPDATE clients SET tags_heard_at = ?2 WHERE client_id = ?1 AND forgotten_at IS NULL
+                      AND (tags_heard_at IS NULL OR tags_heard_at < ?3)";
+    let hour_ago = now_ns.saturating_sub(HEARD_EVERY_NS);
+    db.execute(update, params![client.as_str(), now_ns.to_column(), hour_ago.to_column()])?;
+    Ok(())
 }
 
 fn tagged(db: &Connection) -> Result<Vec<TaggedClient>, Failure> {

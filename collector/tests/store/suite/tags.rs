@@ -11,7 +11,8 @@ use crate::batches::{DAY, MINUTE, START, client, hello};
 
 /// What an agent says in five connections, at which minute, and whether that writes to the store.
 pub const SAID: [(&str, u64, bool); 5] = [
-    ("", 1, false),
+    // The first time, it is noted when the agent was heard.
+    ("", 1, true),
     ("site=ams", 2, true),
     ("site=ams", 9, false),
     ("", 20, true),
@@ -35,6 +36,22 @@ fn told(intervals: &[TagInterval]) -> String {
         format!("{key}={value}{mark}:{}-{to}", minute((*from_ns).get()))
     };
     intervals.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+pub async fn an_agent_that_says_its_tags_again_cannot_change_its_past(place: &impl Place) {
+    let store = place.open().await;
+    let web = client("web");
+    store.open_sessions(&web, &hello(&[1]), WallNs(START)).await.unwrap();
+    let said = async |text, since, minute| {
+        let at = |minute: u64| WallNs(START + minute * MINUTE);
+        store.record_tags(&web, &tags(text), at(since), at(minute)).await.unwrap();
+    };
+    said("site=ams", 0, 0).await;
+    said("site=ams", 0, 180).await;
+    // It claims to have had these from the beginning.
+    said("site=fra", 0, 300).await;
+    let kept = store.tag_intervals(&web).await.unwrap();
+    assert_eq!(told(&kept), "site=ams:0-180 site=fra:180-");
 }
 
 pub async fn a_tag_counts_when_it_was_set_and_retagging_leaves_the_past(place: &impl Place) {

@@ -2,7 +2,8 @@
 
 import * as api from "../api";
 import { POINTS } from "../client/stored";
-import { asFineAsThereIs, group } from "../groups/api";
+import { asFineAsThereIs, askable, group } from "../groups/api";
+import { t } from "../i18n";
 import { Points } from "../points";
 import type { Subject } from "../subject";
 import { stepped } from "./lines";
@@ -27,6 +28,7 @@ async function fine(subject: Subject & { kind: "nic" }, [from, to]: Limits, sign
 
 async function inSteps(subject: Subject, range: Limits, step: number, signal: AbortSignal) {
   if (subject.kind !== "nic") {
+    if (subject.kind === "group" && !askable(subject.tags)) throw new Error(t("twoMissing"));
     const whose = subject.kind === "group" ? { tags: subject.tags } : { client: subject.client };
     return (await group(whose, range, step, signal)).group?.points ?? [];
   }

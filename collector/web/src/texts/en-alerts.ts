@@ -70,7 +70,7 @@ export const alerts = {
   toldRetry: "{0} could not be told yet (tries: {1}): {2}",
   toldFailed: "{0} was not told; given up at {1} (tries: {2}): {3}",
   toldNobody: "Nobody was told: {0}",
-  toldNoTarget: "Nobody was told: there is no target.",
+  toldNoTarget: "Nobody was told: no target wants it.",
   reasonUnknown: "reason unknown",
   silencedUntil: "Silenced until {0} by {1}: {2}",
   quietUntil: "Quiet hours until {0}",

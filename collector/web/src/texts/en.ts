@@ -193,7 +193,7 @@ export const en = {
   otherMembers: "{0} others",
   membersOf: "Members of {0}",
   lacking:
-    "{0} of {1} members were measured for less time than the group: the sums lack what they carried then.",
+    "{0} of {1} members have fewer measurements than the group: they were not in it all the time, or the sums lack what they carried.",
   compare: "Compare",
   compareLargest: "Compare the {0} largest",
   comparison: "Comparison",

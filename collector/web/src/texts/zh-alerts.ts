@@ -71,7 +71,7 @@ export const alerts: Record<keyof typeof en, string> = {
   toldRetry: "尚未能通知 {0}，已尝试 {1} 次：{2}",
   toldFailed: "未能通知 {0}；尝试 {2} 次后于 {1} 放弃：{3}",
   toldNobody: "未通知任何人：{0}",
-  toldNoTarget: "未通知任何人：没有通知目标。",
+  toldNoTarget: "未通知任何人：没有目标接收此类告警。",
   reasonUnknown: "原因未知",
   silencedUntil: "静默至 {0}，由 {1} 设置：{2}",
   quietUntil: "免打扰时段至 {0}",

@@ -188,7 +188,7 @@ export const zh: Record<keyof typeof en, string> = {
   members: "{0} 个成员及其占比",
   otherMembers: "其他 {0} 个",
   membersOf: "{0} 的成员",
-  lacking: "{1} 个成员中有 {0} 个的测量时长短于本组：合计不含其未测量期间的流量。",
+  lacking: "{1} 个成员中有 {0} 个的测量少于本组：它们并非一直在组内，或合计缺少其未测量的流量。",
   compare: "对比",
   compareLargest: "对比最大的 {0} 个",
   comparison: "对比",
