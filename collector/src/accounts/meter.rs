@@ -69,9 +69,11 @@ impl MeteredNic<'_> {
 }
 
 /// What a part of a cycle leaves of a NIC for the next part.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct NicCarry {
     before: NicBefore,
+    /// The starts of counted gaps that reach into the next part.
+    gaps: Vec<WallNs>,
     /// What the last samples measured of the next interval, nanoseconds.
     over_ns: u64,
 }
@@ -197,15 +199,26 @@ impl Meter {
         part: (WallNs, WallNs),
     ) -> Vec<(WallNs, WallNs)> {
         let mut known = Vec::new();
+        let key = (nic.client.to_owned(), nic.nic.to_owned());
+        let counted = std::mem::take(&mut self.carried.entry(key.clone()).or_default().gaps);
+        let mut reaching = Vec::new();
         for gap in &nic.history.gaps {
             let CountedGap { start_ns, interval_ns, rx, tx } = *gap;
             let end_ns = start_ns.saturating_add(interval_ns);
             let (from_ns, to_ns) =
                 (start_ns.max(self.bounds.from_ns), end_ns.min(self.bounds.to_ns));
             let parts = nic.counted(from_ns, to_ns);
+            // It belongs to the part of the cycle in which it begins. One that came after that part was read
+            // isn't counted anywhere, so its time is missing.
+            let own = within(part, from_ns);
+            if !own && !counted.contains(&start_ns) {
+                continue;
+            }
             known.extend_from_slice(&parts);
-            // It belongs to the part of the cycle in which it begins.
-            if !within(part, from_ns) {
+            if to_ns > part.1 {
+                reaching.push(start_ns);
+            }
+            if !own {
                 continue;
             }
             let sums = Unseen { rx_bytes: rx.bytes, tx_bytes: tx.bytes, unbounded: false };
@@ -232,6 +245,7 @@ impl Meter {
                 }
             }
         }
+        self.carried.entry(key).or_default().gaps = reaching;
         known
     }
 

@@ -112,3 +112,28 @@ proptest! {
         prop_assert_eq!(parts.finish(), whole.finish());
     }
 }
+
+#[test]
+fn a_gap_that_comes_after_the_part_in_which_it_begins_was_read_is_missing_until_all_is_read() {
+    // 2 of 6 intervals before the mark, all measured; then nothing but a gap that began before the mark.
+    let cycle = bounds(6);
+    let mark_ns = cycle.from_ns + 2 * FIVE_MINUTES_NS;
+    let rows = (0..2).map(|n| row(cycle, n, 100, 0)).collect();
+    let early = history(rows);
+    let start_ns = mark_ns.saturating_sub(MINUTES);
+    let gap = CountedGap { start_ns, interval_ns: 11 * MINUTES, rx: volume(500), tx: volume(0) };
+    let late = NicHistory { rows: early.rows.clone(), gaps: vec![gap], links: vec![] };
+    let as_of = cycle.from_ns + 4 * FIVE_MINUTES_NS + 3 * MINUTES;
+    let mut settled = Meter::new(terms(BillingRule::Rx), cycle, mark_ns);
+    settled.add_part(&port("a", &early), (cycle.from_ns, mark_ns));
+    let before = settled.before("web", "a").unwrap();
+    let mut parts = settled.at(as_of);
+    let nic = MeteredNic { before, ..port("a", &late) };
+    parts.add_part(&nic, (mark_ns, cycle.to_ns));
+    let parts = parts.finish();
+    assert_eq!(parts.nics.iter().map(|nic| nic.missing_ns).sum::<u64>(), 10 * MINUTES);
+    let mut whole = Meter::new(terms(BillingRule::Rx), cycle, as_of);
+    whole.add_part(&port("a", &late), (cycle.from_ns, cycle.to_ns));
+    let whole = whole.finish();
+    assert_eq!(whole.nics.iter().map(|nic| nic.missing_ns).sum::<u64>(), 0);
+}
