@@ -1,5 +1,6 @@
 //! A change of an incident on its way into the store, with the messages about it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -63,14 +64,41 @@ impl QueuedChange {
         (waits && self.incident.announced).then(|| self.at + PATIENCE)
     }
 
-    /// Sends its messages without the store, once it has waited for long enough.
-    pub fn send_if_due(&mut self, outbox: &AlertOutbox, now: Instant) {
-        if self.impatient_at().is_none_or(|at| now < at) {
+    /// True if its messages are sent without the store by now.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.impatient_at().is_some_and(|at| at <= now)
+    }
+
+    /// Whom it is still to tell that something fires: incidents and targets. They are told of the end later.
+    pub fn untold(&self) -> impl Iterator<Item = (String, String)> {
+        let fires = !matches!(self.emitted.what, What::Resolve(..)) && self.incident.announced;
+        let untold = |it: &&Prepared| {
+            let over = it.sending.as_ref().is_some_and(JoinHandle::is_finished);
+            !over && !it.sent.load(Ordering::Relaxed)
+        };
+        let messages = self.messages.iter().filter(move |_| fires).filter(untold);
+        messages.map(|it| (self.incident.id.clone(), it.message.target.clone()))
+    }
+
+    /// Sends its messages without the store, once it has waited for long enough; an end not to those who are
+    /// `untold` of the beginning.
+    pub fn send_if_due(
+        &mut self,
+        outbox: &AlertOutbox,
+        now: Instant,
+        untold: &HashSet<(String, String)>,
+    ) {
+        if !self.is_due(now) {
             return;
         }
+        let is_end = matches!(self.emitted.what, What::Resolve(..));
         for prepared in &mut self.messages {
             // Those that quiet hours hold go through the store.
             let due = prepared.message.held_until_ns <= now_ns();
+            let pair = (self.incident.id.clone(), prepared.message.target.clone());
+            if is_end && untold.contains(&pair) {
+                continue;
+            }
             if prepared.sending.is_none()
                 && due
                 && let Some(target) = outbox.target(&prepared.message.target)

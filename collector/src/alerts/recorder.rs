@@ -343,13 +343,8 @@ impl Queue {
         let mut entries: Vec<QueuedChange> = self.waiting.drain(..most).collect();
         // Two collectors change incidents in the same order, so that neither waits for the other.
         entries.sort_by(|a, b| a.key().cmp(&b.key()));
-        self.written = entries
-            .into_iter()
-            .map(|entry| {
-                let sent = entry.sent();
-                (entry, sent)
-            })
-            .collect();
+        let with_sent = |entry: QueuedChange| (entry.sent(), entry);
+        self.written = entries.into_iter().map(with_sent).map(|(sent, it)| (it, sent)).collect();
         let changes = self.written.iter().map(|(entry, _)| entry.change()).collect();
         self.work = Some(write(store.clone(), changes));
     }
@@ -357,8 +352,7 @@ impl Queue {
     /// What the store answers; `None` if something else is due first: a message without the store, or the
     /// next write.
     async fn next(&mut self) -> Option<Answer> {
-        let entries = self.waiting.iter().chain(self.written.iter().map(|(entry, _)| entry));
-        let messages = entries.filter_map(QueuedChange::impatient_at).min();
+        let messages = self.entries().filter_map(QueuedChange::impatient_at).min();
         let retry = (self.work.is_none() && !self.waiting.is_empty()).then_some(self.retry_at);
         let due = async {
             match messages.into_iter().chain(retry).min() {
@@ -382,8 +376,17 @@ impl Queue {
 
     fn send_what_is_due(&mut self, outbox: &AlertOutbox) {
         let now = Instant::now();
+        if !self.entries().any(|it| it.is_due(now)) {
+            return;
+        }
+        let untold = self.entries().flat_map(QueuedChange::untold).collect();
         let written = self.written.iter_mut().map(|(entry, _)| entry);
-        self.waiting.iter_mut().chain(written).for_each(|it| it.send_if_due(outbox, now));
+        self.waiting.iter_mut().chain(written).for_each(|it| it.send_if_due(outbox, now, &untold));
+    }
+
+    /// All that is not known to be stored.
+    fn entries(&self) -> impl Iterator<Item = &QueuedChange> {
+        self.waiting.iter().chain(self.written.iter().map(|(entry, _)| entry))
     }
 
     /// Puts changes in front again.

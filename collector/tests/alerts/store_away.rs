@@ -6,7 +6,7 @@ use collector::store::AlertRange;
 use testbed::{SLACK, until};
 
 use crate::parts::{Parts, section, store};
-use crate::receiver::{OK, Receiver, Request};
+use crate::receiver::{OK, Receiver, Reply, Request};
 
 /// Waits for this many requests, beside the parts.
 async fn wait(receiver: &Receiver, number: usize) -> Vec<Request> {
@@ -78,4 +78,34 @@ async fn alerts_leave_a_collector_whose_store_hangs_and_are_recorded_later_with_
     })
     .await;
     assert_eq!(receiver.requests().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_too_nobody_hears_of_an_end_before_the_beginning() {
+    let busy = "503 Service Unavailable";
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(Reply::With(busy)));
+    let section = section(&format!(
+        "alerts:
+  rules: {{full: {{measure: utilisation, for: 0s, clear_for: 5s}}}}
+  targets: {{ops: {{kind: webhook, url: \"{}\"}}}}",
+        receiver.url()
+    ));
+    let mut parts = Parts::start(&section, store(&folder), 1);
+    parts.connect("web-1", "");
+    let other = rusqlite::Connection::open(folder.path().join("netmon.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    parts.load("web-1", 99);
+    wait(&receiver, 1).await;
+    // It is over while the target still refuses what fires; then 2 s pass until it would be told.
+    let calm = Instant::now();
+    while calm.elapsed() < Duration::from_secs(9) {
+        parts.load("web-1", 10);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let refused = receiver.requests();
+    assert!(refused.iter().all(|it| of(it, "state") == "firing"), "{refused:?}");
+    receiver.reply(OK);
+    let got = wait(&receiver, refused.len() + 2).await;
+    let states: Vec<String> = got[refused.len()..].iter().map(|it| of(it, "state")).collect();
+    assert_eq!(states, ["firing", "resolved"]);
 }
