@@ -21,6 +21,7 @@ mod emitted;
 mod engine;
 mod holder;
 mod incident_id;
+mod looks;
 pub mod measure;
 mod message;
 mod outbox;

@@ -16,11 +16,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use settings::{Failures, InFull, words};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use wire::id::ClientId;
 
 use super::emitted::Emitted;
 use super::engine::Engine;
+use super::looks::{IDLE, Looks, SYNC};
 use super::message::{MessageFacts, Words};
 use super::outbox::AlertOutbox;
 use super::queued_change::{Prepared, QueuedChange, incident};
@@ -33,10 +34,6 @@ use crate::time::{boot, now_ns};
 
 /// Alerts that fire, by rule.
 pub const FIRING: &str = "netmon_alerts_firing";
-
-/// Interval between looks at what other collectors and operators wrote; and while there are no rules.
-const SYNC: Duration = Duration::from_secs(2);
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Most changes of one transaction, and most that wait for it. The engine keeps the rest.
 const BATCH: usize = 256;
@@ -114,33 +111,12 @@ struct Queue {
     failures: Failures<String>,
 }
 
-/// What happens between calls of the store.
-struct Looks {
-    begin: Duration,
-    looked: Duration,
-    confirmed: Duration,
-    /// Since when the store has taken each confirmation; `None` since one failed.
-    confirming_since: Option<Duration>,
-    failures: Failures<String>,
-    /// Rules that have a gauge.
-    shown: BTreeSet<String>,
-}
-
 impl Recorder {
     /// Runs until the engine is gone.
     pub async fn run(self, mut emitted: mpsc::Receiver<Emitted>) {
-        let mut ticks = interval(SYNC);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut queue = Queue::new();
         let (begin, mut some) = (boot(), Vec::new());
-        let mut looks = Looks {
-            begin,
-            looked: Duration::ZERO,
-            confirmed: Duration::ZERO,
-            confirming_since: None,
-            failures: Failures::new(),
-            shown: BTreeSet::new(),
-        };
+        let mut looks = Looks::new(begin);
         loop {
             // Under a load of changes too, silences and other collectors are heard of.
             if queue.work.is_none() {
@@ -164,7 +140,7 @@ impl Recorder {
                     Some(Answer::Read(Err(error))) => looks.on_failed(&error),
                     None => {}
                 },
-                _ = ticks.tick(), if queue.work.is_none() => {}
+                () = sleep(looks.wait()), if queue.work.is_none() => {}
             }
             queue.send_what_is_due(&self.outbox);
         }
@@ -254,7 +230,7 @@ impl Recorder {
     /// Reads what others wrote, if it is time to.
     fn look(&self, looks: &mut Looks) -> Option<Work> {
         let now = boot();
-        let every = if self.engine.rules().rules.is_empty() { IDLE } else { SYNC / 2 };
+        let every = if self.engine.rules().rules.is_empty() { IDLE } else { SYNC };
         if now.saturating_sub(looks.looked) < every && looks.looked > Duration::ZERO {
             return None;
         }
@@ -309,15 +285,6 @@ impl Recorder {
         self.engine.sync(&seen.open, seen.silences);
         if !orphans.is_empty() {
             queue.work = Some(write(self.store.clone(), orphans));
-        }
-    }
-}
-
-impl Looks {
-    fn on_failed(&mut self, error: &str) {
-        self.confirming_since = None;
-        if let Some(tell) = self.failures.failed(words(error), Instant::now()) {
-            tracing::warn!(error, "silences and alerts of other collectors are not known{tell}");
         }
     }
 }

@@ -232,7 +232,7 @@ async fn a_group_over_30_days_has_the_sums_of_the_raw_rows_and_says_what_is_lack
     // Of 8640 intervals, 72 and 18 are lacking.
     assert!(legend.contains("8550 of 8640 intervals"), "{legend}");
     let lack = browser.text("#lack").await;
-    assert!(lack.starts_with("1 of 4 members were measured for less time"), "{lack}");
+    assert!(lack.starts_with("1 of 4 members have fewer measurements"), "{lack}");
     // The largest is first, and has 9 of 20.
     let first = "document.querySelector('#members tbody tr')";
     assert_eq!(browser.value(&format!("{first}.dataset.member")).await, "cache-1");

@@ -5,6 +5,7 @@
 mod receiver;
 
 use std::fs;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -77,6 +78,8 @@ fn an_alert_is_in_the_inbox_while_it_fires_and_in_the_history_after() {
         );
         browser.until("document.querySelector('#silences').textContent.includes('ann')").await;
 
+        // The collector may take 2 s to read a silence.
+        tokio::time::sleep(Duration::from_secs(4)).await;
         let mut traffic = pair.there_spawn(
             "while :; do head -c 100000 /dev/zero > /dev/udp/10.9.0.1/9; sleep 0.02; done",
         );
