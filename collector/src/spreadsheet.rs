@@ -1,5 +1,6 @@
 //! Texts in files that people open with a spreadsheet.
 
+use csv::Writer;
 use settings::Foreign;
 
 /// Characters that start a formula in a spreadsheet, also in full-width form.
@@ -10,6 +11,22 @@ const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－'
 pub fn guarded(text: &str) -> String {
     let guard = if text.starts_with(FORMULA) { "'" } else { "" };
     format!("{guard}{}", Foreign(text))
+}
+
+/// Lines of CSV (RFC 4180) after a head. Cells are as given: see [`guarded`].
+#[must_use]
+pub fn table<const N: usize>(
+    columns: [&str; N],
+    lines: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut out = Writer::from_writer(Vec::new());
+    // Writing to memory can't fail.
+    let _head = out.write_record(columns);
+    for line in lines {
+        let _line = out.write_record(line);
+    }
+    let bytes = out.into_inner().unwrap_or_default();
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

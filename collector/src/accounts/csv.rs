@@ -1,8 +1,7 @@
 //! Statements as CSV: one line each.
 
-use csv::Writer;
-
 use super::statement::Statement;
+use crate::spreadsheet::table;
 
 /// The columns. Bytes and bits are whole numbers; empty: none, or no bound is known.
 const COLUMNS: [&str; 31] = [
@@ -42,14 +41,7 @@ const COLUMNS: [&str; 31] = [
 /// Statements as CSV, with a head.
 #[must_use]
 pub fn csv(statements: &[Statement]) -> String {
-    let mut out = Writer::from_writer(Vec::new());
-    // Writing to memory can't fail.
-    let _head = out.write_record(COLUMNS);
-    for statement in statements {
-        let _line = out.write_record(cells(statement));
-    }
-    let bytes = out.into_inner().unwrap_or_default();
-    String::from_utf8(bytes).unwrap_or_default()
+    table(COLUMNS, statements.iter().map(cells))
 }
 
 fn cells(statement: &Statement) -> [String; COLUMNS.len()] {

@@ -1,10 +1,8 @@
 //! Incidents as CSV: one line each.
 
-use csv::Writer;
-
 use super::measure::Measure;
 use super::message::title;
-use crate::spreadsheet::guarded;
+use crate::spreadsheet::{guarded, table};
 use crate::store::{AlertIncident, AlertSubject};
 use crate::time::Time;
 
@@ -35,14 +33,7 @@ const COLUMNS: [&str; 20] = [
 /// Incidents as CSV, with a head. No text runs in a spreadsheet.
 #[must_use]
 pub fn csv(incidents: &[AlertIncident]) -> String {
-    let mut out = Writer::from_writer(Vec::new());
-    // Writing to memory can't fail.
-    let _head = out.write_record(COLUMNS);
-    for incident in incidents {
-        let _line = out.write_record(cells(incident));
-    }
-    let bytes = out.into_inner().unwrap_or_default();
-    String::from_utf8(bytes).unwrap_or_default()
+    table(COLUMNS, incidents.iter().map(cells))
 }
 
 fn cells(it: &AlertIncident) -> [String; COLUMNS.len()] {

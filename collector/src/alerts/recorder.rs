@@ -204,20 +204,21 @@ impl Recorder {
         // Trouble that is over in quiet hours is told after them.
         let quiet = emitted.rule.quiet_until(emitted.at.wall_ns, &rules.zone);
         let held_until_ns = quiet.filter(|_| resolved).unwrap_or_default();
-        let mut messages = Vec::new();
-        for name in &emitted.rule.targets {
+        let wants = |name: &&String| {
             let target = self.outbox.target(name);
-            if !target.is_some_and(|it| it.wants(emitted.rule.severity, resolved)) {
-                continue;
-            }
+            target.is_some_and(|it| it.wants(emitted.rule.severity, resolved))
+        };
+        let mut targets = emitted.rule.targets.iter().filter(wants).peekable();
+        let mut messages = Vec::new();
+        if targets.peek().is_some() {
             match serde_json::to_string(&facts) {
                 Ok(body) => {
-                    let target = name.clone();
-                    let message = QueuedMessage { target, held_until_ns, sent: false, body };
-                    messages.push(Prepared::new(
-                        message,
-                        facts.clone().of_incident(&incident.id, event),
-                    ));
+                    let facts = facts.of_incident(&incident.id, event);
+                    messages.extend(targets.map(|name| {
+                        let (target, body) = (name.clone(), body.clone());
+                        let message = QueuedMessage { target, held_until_ns, sent: false, body };
+                        Prepared::new(message, facts.clone())
+                    }));
                 }
                 Err(error) => {
                     tracing::error!(error = %error.in_full(), "a message can't be written as JSON");
