@@ -229,7 +229,7 @@ test("a silence is that which is cited, or one that covers it now", () => {
 test("it says why nobody is told, and until when", () => {
   const deliveries = [sent];
   expect(hushed({ ...alert, deliveries }, rules, [], NOW)).toBe("");
-  expect(hushed(alert, rules, [], NOW)).toBe("Nobody was told: there is no target.");
+  expect(hushed(alert, rules, [], NOW)).toBe("Nobody was told: no target wants it.");
   expect(hushed(alert, rules, [silence], NOW)).toBe(
     `Silenced until 2026-11-26 12:00:00 by ann: ${MARKUP}`,
   );
