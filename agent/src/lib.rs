@@ -14,5 +14,6 @@ pub mod nics;
 pub mod run;
 pub mod sampler;
 pub mod ship;
+pub mod talkers;
 pub mod top;
 pub mod watch;

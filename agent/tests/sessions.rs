@@ -58,6 +58,7 @@ fn crash_loop(site: &Site) {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         };
         spool.append(&[frame], BootNs(session)).unwrap();
         spool.end(SessionId::new(session)).unwrap();

@@ -125,6 +125,7 @@ fn frame(session: u64, seq: u64, samples: usize) -> Frame {
         gap: 0,
         samples,
         mixes: vec![],
+        talkers: vec![],
     }
 }
 

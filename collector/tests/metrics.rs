@@ -46,6 +46,7 @@ fn observe(live: &Live, client: &str, nic: &str) {
             gap: 0,
             samples,
             mixes,
+            talkers: vec![],
         },
         WallNs(NOW),
     );

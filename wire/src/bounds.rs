@@ -203,6 +203,7 @@ mod tests {
             gap: 0,
             samples: vec![sample],
             mixes: vec![mix],
+            talkers: vec![],
         };
         let nic = NicName::new("eth0").unwrap();
         let honest = frame(sample(HOUR, FIGURE_MAX), Mix { nic, ..Mix::default() });
@@ -255,8 +256,7 @@ mod tests {
             let mix = Mix { nic, start_ns: WallNs(start_ns), interval_ns, rx: figures, tx: figures, kernel };
             let frame = Frame {
                 session: SessionId::new(1), first_seq: Seq(1), last_seq: Seq(1), gap: 0,
-                samples: sample.pieces().collect(), mixes: mix.pieces().collect(),
-            };
+                samples: sample.pieces().collect(), mixes: mix.pieces().collect(), talkers: vec![] };
             let encoded = codec::encode_frame(&frame).unwrap();
             prop_assert_eq!(codec::decode(&encoded), Ok(Received::Frame(frame.clone())));
             let covered: u64 = frame.samples.iter().map(|it| it.interval_ns).sum();

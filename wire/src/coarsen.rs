@@ -2,6 +2,8 @@
 //! kept as maxima, so totals stay exact however small the space.
 
 use crate::frame::{Counts, INTERVAL_MAX_NS, KernelCounts, Mix, MixCounts, Sample, flags};
+use crate::talker_sums::TalkerSums;
+use crate::talkers::{TALKERS_MAX, TalkerList, Talkers};
 use crate::time::WallNs;
 
 impl Sample {
@@ -49,6 +51,25 @@ fn cover(a: (WallNs, u64), b: (WallNs, u64)) -> (WallNs, u64) {
 /// An interval with the start of the first and the length of both.
 const fn follow(a: (WallNs, u64), b: (WallNs, u64)) -> (WallNs, u64) {
     (a.0, a.1.saturating_add(b.1))
+}
+
+impl Talkers {
+    /// Adds the next record of the same NIC and kind. Totals and errors add up. Talkers to which the two
+    /// give different owners have none.
+    pub fn merge(&mut self, next: &Self) {
+        debug_assert_eq!((self.nic, self.kind), (next.nic, next.kind), "records of one NIC");
+        let (start_ns, interval_ns) =
+            cover((self.start_ns, self.interval_ns), (next.start_ns, next.interval_ns));
+        let mut owners = Vec::new();
+        let mut sum = |one: &TalkerList, other: &TalkerList| {
+            let mut sums = TalkerSums::default();
+            sums.add(one, &self.owners);
+            sums.add(other, &next.owners);
+            sums.list(TALKERS_MAX, &mut owners)
+        };
+        let (rx, tx) = (sum(&self.rx, &next.rx), sum(&self.tx, &next.tx));
+        *self = Self { nic: self.nic, start_ns, interval_ns, kind: self.kind, rx, tx, owners };
+    }
 }
 
 impl Counts {

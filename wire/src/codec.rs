@@ -9,7 +9,8 @@
 //! | 8 | 4 | length of the body |
 //!
 //! A frame is packed if that makes it shorter: the length of its archive (4 bytes), then the archive of
-//! its differences ([`crate::predict`]), packed ([`crate::pack`]).
+//! its differences ([`crate::predict`]), packed ([`crate::pack`]). A frame with talkers has a kind of its
+//! own, whose archive holds both and is packed always.
 //!
 //! rkyv's features in the workspace manifest fix the archive's byte order, pointer width and alignment.
 //! The golden files of the tests hold the bytes.
@@ -22,11 +23,15 @@ use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::frame::{Frame, FrameError, Mix, SAMPLES_MAX, Sample};
+use crate::frame::{Frame, FrameError, Mix, SAMPLES_MAX, SAMPLES_WITH_TALKERS_MAX, Sample};
 use crate::kind::Kind;
 use crate::message::{Message, MessageError};
 use crate::pack::{pack, unpack};
 use crate::predict::{from_differences, to_differences};
+use crate::talkers::{
+    OWNER_NAME_MAX, OWNERS_MAX, PROCESS_NAME_MAX, RECORDS_MAX, TALKERS_MAX, Talker, TalkerOwner,
+    Talkers,
+};
 
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 12;
@@ -61,6 +66,13 @@ impl Header {
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
+
+/// The archive of a frame with talkers.
+#[derive(Archive, Serialize, Deserialize)]
+struct WithTalkers {
+    frame: Frame,
+    talkers: Vec<Talkers>,
 }
 
 /// A checked frame or message.
@@ -167,6 +179,13 @@ pub fn decode_body(header: Header, body: &[u8]) -> Result<Received, CodecError> 
             from_differences(&mut frame);
             return checked(frame);
         }
+        Kind::TalkersFrame => {
+            let WithTalkers { mut frame, talkers } =
+                read(header.kind, &unpacked(header.kind, body)?)?;
+            frame.talkers = talkers;
+            from_differences(&mut frame);
+            return checked(frame);
+        }
         Kind::Hello => Message::Hello(read(header.kind, body)?),
         Kind::Welcome => Message::Welcome(read(header.kind, body)?),
         Kind::Refused => Message::Refused(read(header.kind, body)?),
@@ -209,12 +228,24 @@ pub fn encode_frame(frame: &Frame) -> Result<Vec<u8>, FrameError> {
 
 // A frame that passes its check is never too long.
 const _: () = assert!(frame_len(SAMPLES_MAX, SAMPLES_MAX) <= HEADER_LEN + LEN_MAX as usize);
+const _: () = {
+    let names = OWNERS_MAX * (OWNER_NAME_MAX + PROCESS_NAME_MAX);
+    let records = RECORDS_MAX * record_len(2 * TALKERS_MAX, OWNERS_MAX, names);
+    let plain = frame_len(SAMPLES_WITH_TALKERS_MAX, SAMPLES_WITH_TALKERS_MAX);
+    assert!(packed_len(plain + records) <= HEADER_LEN + LEN_MAX as usize);
+};
 
 /// Encodes a frame without checking it, for callers that store refused frames.
 #[must_use]
 pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     let mut differences = frame.clone();
     to_differences(&mut differences);
+    let talkers = std::mem::take(&mut differences.talkers);
+    if !talkers.is_empty() {
+        let archive = to_archive(&WithTalkers { frame: differences, talkers });
+        let len = len_u32(&archive).to_le_bytes();
+        return with_header(Kind::TalkersFrame, &[&len, &pack(&archive)]);
+    }
     let archive = to_archive(&differences);
     let packed = pack(&archive);
     if packed.len() + size_of::<u32>() < archive.len() {
@@ -228,11 +259,45 @@ pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
 /// store digests, so the function must never change.
 #[must_use]
 pub fn digest(frame: &Frame) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(to_archive(frame)).into();
+    let mut digest = Sha256::new();
+    digest.update(to_archive(frame));
+    if !frame.talkers.is_empty() {
+        digest.update(to_archive(&frame.talkers));
+    }
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = digest.finalize().into();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Largest encoded size of a frame with this many samples and mixes, header included.
+/// Approximate size of a frame in memory and upper limit of its encoded size, bytes. Packing can make
+/// what holds no zeros longer by an eighth, and talkers are packed always.
+#[must_use]
+pub fn frame_size(frame: &Frame) -> usize {
+    let of_record = |it: &Talkers| {
+        let talkers = it.rx.talkers.len() + it.tx.talkers.len();
+        let names = it.owners.iter().map(|it| it.name.len() + it.process.len()).sum();
+        record_len(talkers, it.owners.len(), names)
+    };
+    let plain = frame_len(frame.samples.len(), frame.mixes.len());
+    if frame.talkers.is_empty() {
+        return plain;
+    }
+    packed_len(plain + frame.talkers.iter().map(of_record).sum::<usize>())
+}
+
+/// Size of a record of talkers with so many of both directions, owners and bytes of their names.
+const fn record_len(talkers: usize, owners: usize, names: usize) -> usize {
+    size_of::<rkyv::Archived<Talkers>>()
+        + talkers * size_of::<rkyv::Archived<Talker>>()
+        + owners * size_of::<rkyv::Archived<TalkerOwner>>()
+        + names
+}
+
+/// Most bytes that so many become by packing, their length before them included.
+const fn packed_len(archive: usize) -> usize {
+    archive + archive.div_ceil(8) + 8
+}
+
+/// Largest encoded size of a frame without talkers with this many samples and mixes, header included.
 #[must_use]
 pub const fn frame_len(samples: usize, mixes: usize) -> usize {
     HEADER_LEN

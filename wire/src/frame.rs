@@ -6,13 +6,18 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::amount::{Bytes, Packets};
+pub use crate::flags;
 pub use crate::gap::Gap;
 use crate::id::{NicName, SessionId};
 use crate::seq::Seq;
+use crate::talkers::{RECORDS_MAX, Talkers, TalkersError};
 use crate::time::WallNs;
 
 /// Most samples in a frame. The validator checks this first.
 pub const SAMPLES_MAX: usize = 1024;
+
+/// Most samples, or mixes, beside talkers: so a frame with talkers is never too long.
+pub const SAMPLES_WITH_TALKERS_MAX: usize = 256;
 
 /// Longest interval of a sample, nanoseconds (60 s, or a day once coarsened).
 pub const INTERVAL_MAX_NS: u64 = 86_400_000_000_000;
@@ -39,6 +44,10 @@ pub struct Frame {
     pub samples: Vec<Sample>,
     /// Breakdown of the traffic, for the intervals whose mix ended with this frame.
     pub mixes: Vec<Mix>,
+    /// Who had the traffic, for the intervals whose talkers ended with this frame. The archive of the
+    /// frame doesn't have them ([`crate::codec`]).
+    #[rkyv(with = rkyv::with::Skip)]
+    pub talkers: Vec<Talkers>,
 }
 
 /// The traffic of one NIC in one interval.
@@ -69,46 +78,6 @@ pub struct Sample {
     /// Changes of the kernel's own counters of the NIC since the previous sample (`rtnl_link_stats64`).
     /// With segmentation offload they count super-packets.
     pub kernel: KernelCounts,
-}
-
-/// Bits of [`Sample::flags`].
-pub mod flags {
-    /// The NIC is stacked on, or a port of, another captured NIC: not part of the host's total.
-    pub const STACKED: u32 = 1;
-    /// The ring has no `PACKET_VNET_HDR`: super-packets count as one packet.
-    pub const NO_VNET_HEADER: u32 = 2;
-    /// The wall clock was stepped during the interval.
-    pub const CLOCK_STEP: u32 = 4;
-    /// Capture began or ended inside the interval.
-    pub const PARTIAL: u32 = 8;
-    /// The kernel's counters could not be read.
-    pub const NO_KERNEL_COUNTS: u32 = 16;
-    /// Since capture began, the kernel's counters of the NIC have counted super-packets instead of
-    /// packets on the wire.
-    pub const SUPER_PACKETS: u32 = 32;
-    /// Since capture began, the kernel has counted packets that no tap saw (XDP, hardware offload).
-    pub const BYPASSED: u32 = 64;
-    /// Since capture began, the kernel has counted fewer packets than the tap saw.
-    pub const KERNEL_LESS: u32 = 128;
-    /// Capture ended with packets neither counted nor dropped.
-    pub const UNBALANCED: u32 = 256;
-
-    /// The names of a set of flags.
-    #[must_use]
-    pub fn names(set: u32) -> Vec<&'static str> {
-        let names = [
-            (STACKED, "stacked"),
-            (NO_VNET_HEADER, "no_vnet_header"),
-            (CLOCK_STEP, "clock_step"),
-            (PARTIAL, "partial"),
-            (NO_KERNEL_COUNTS, "no_kernel_counts"),
-            (SUPER_PACKETS, "super_packets"),
-            (BYPASSED, "bypassed"),
-            (KERNEL_LESS, "kernel_less"),
-            (UNBALANCED, "unbalanced"),
-        ];
-        names.into_iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| name).collect()
-    }
 }
 
 /// One direction of a sample.
@@ -235,6 +204,20 @@ pub enum FrameError {
     /// An interval out of range.
     #[error("an interval of {0} ns; 1 ns to one day are allowed")]
     Interval(u64),
+    /// Too many records of talkers.
+    #[error(
+        "{records} records of talkers beside {samples} samples or mixes in one frame; at most \
+         {RECORDS_MAX} beside {SAMPLES_WITH_TALKERS_MAX} are allowed"
+    )]
+    TooManyTalkers {
+        /// Records of talkers.
+        records: usize,
+        /// Samples or mixes, whichever are more.
+        samples: usize,
+    },
+    /// Talkers that can't be.
+    #[error(transparent)]
+    Talkers(#[from] TalkersError),
     /// A figure beyond the database's signed 64-bit numbers.
     #[error("a figure above 2^63 - 1")]
     TooLarge,
@@ -259,7 +242,15 @@ impl Frame {
             return Err(FrameError::Gap(self.gap));
         }
         self.samples.iter().try_for_each(Sample::check)?;
-        self.mixes.iter().try_for_each(Mix::check)
+        self.mixes.iter().try_for_each(Mix::check)?;
+        let records = self.talkers.len();
+        if records > RECORDS_MAX || (records > 0 && most > SAMPLES_WITH_TALKERS_MAX) {
+            return Err(FrameError::TooManyTalkers { records, samples: most });
+        }
+        self.talkers.iter().try_for_each(|it| {
+            check_interval(&it.nic, it.start_ns, it.interval_ns)?;
+            Ok(it.check()?)
+        })
     }
 }
 
@@ -399,6 +390,7 @@ mod tests {
             gap: 0,
             samples: vec![sample],
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

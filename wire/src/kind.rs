@@ -27,11 +27,13 @@ pub enum Kind {
     Notice = 20,
     Enroll = 21,
     Tags = 22,
+    /// A packed frame and its talkers.
+    TalkersFrame = 23,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Frame,
         Self::Hello,
         Self::Welcome,
@@ -50,6 +52,7 @@ impl Kind {
         Self::Notice,
         Self::Enroll,
         Self::Tags,
+        Self::TalkersFrame,
     ];
 
     /// The kind with this number, if known.

@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod coarsen;
 pub mod codec;
 pub mod delivery;
+pub mod flags;
 pub mod frame;
 mod gap;
 pub mod id;
@@ -25,6 +26,8 @@ pub mod predict;
 pub mod private_file;
 pub mod seq;
 pub mod tag;
+pub mod talker_sums;
+pub mod talkers;
 pub mod time;
 pub mod token;
 

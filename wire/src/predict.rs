@@ -94,6 +94,7 @@ mod tests {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         };
         let mut changed = frame.clone();
         to_differences(&mut changed);

@@ -15,6 +15,10 @@ use wire::message::{
     HostKey, Inventory, Message, Nic, Notice, Probe, ProbeReply, Refused, RenewRequest, SeqRange,
     Session, SessionDigest, TagText, Tags, Welcome,
 };
+use wire::talkers::{
+    KeyKind, OwnerKind, Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, TalkersKind,
+    address_bytes,
+};
 use wire::{Bytes, Packets, Seq, WallNs};
 
 /// 15 January 2027, 08:00 UTC.
@@ -90,6 +94,7 @@ fn frame() -> Frame {
         gap: 0,
         samples: vec![sample()],
         mixes: vec![mix],
+        talkers: vec![],
     }
 }
 
@@ -126,6 +131,7 @@ fn series() -> Frame {
         gap: Gap::SpoolFull as u8,
         samples: vec![sample("eth0", 1), sample("wg0", 1), sample("eth0", 2), sample("eth0", 4)],
         mixes: Vec::new(),
+        talkers: vec![],
     }
 }
 
@@ -174,7 +180,58 @@ fn full() -> Frame {
         gap: 0,
         samples: vec![sample],
         mixes: vec![mix],
+        talkers: vec![],
     }
+}
+
+/// A frame with the talkers of two NICs, and an owner of each kind.
+fn talkers() -> Frame {
+    let address = |text: &str| address_bytes(text.parse().unwrap());
+    let list = |n: u64| {
+        let key = TalkerKey {
+            kind: KeyKind::LocalService as u8,
+            protocol: 6,
+            port: 443,
+            address: address("192.0.2.7"),
+            other: address("2001:db8::1"),
+        };
+        let talker = |protocol: u8, owner: u16| Talker {
+            key: TalkerKey { protocol, ..key },
+            bytes: Bytes(n * 1_000_003),
+            packets: Packets(n * 701),
+            owner,
+        };
+        TalkerList {
+            total_bytes: Bytes(n * 4_000_000),
+            total_packets: Packets(n * 3000),
+            error_bytes: Bytes(n * 7),
+            unlisted_bytes: Bytes(n * 900_000),
+            distinct: n * 1234,
+            distinct_error: n,
+            talkers: vec![talker(6, 1), talker(17, 6), talker(1, 0)],
+        }
+    };
+    let owner = |kind: OwnerKind| TalkerOwner {
+        kind: kind as u8,
+        name: format!("{kind:?}/名.service"),
+        process: "nginx".into(),
+    };
+    let minute = Talkers {
+        nic: nic(),
+        start_ns: START_NS,
+        interval_ns: 60_000_000_000,
+        kind: TalkersKind::Minute as u8,
+        rx: list(1),
+        tx: TalkerList::default(),
+        owners: OwnerKind::ALL.map(owner).to_vec(),
+    };
+    let moment = Talkers {
+        nic: NicName::new("fifteen_bytes_x").unwrap(),
+        kind: TalkersKind::Moment as u8,
+        tx: list(3),
+        ..minute.clone()
+    };
+    Frame { samples: vec![sample()], mixes: vec![], talkers: vec![minute, moment], ..frame() }
 }
 
 /// A message of each kind, with the names of their files.
@@ -271,7 +328,12 @@ fn each_golden_message_is_read_and_written_as_ever() {
 
 #[test]
 fn each_golden_frame_is_read_and_written_as_ever() {
-    for (name, frame) in [("packed_frame", frame()), ("series", series()), ("full_frame", full())] {
+    for (name, frame) in [
+        ("packed_frame", frame()),
+        ("series", series()),
+        ("full_frame", full()),
+        ("talkers_frame", talkers()),
+    ] {
         let bytes = codec::encode_frame(&frame).unwrap();
         let held = held(name, &bytes);
         assert_eq!(codec::decode(&held), Ok(Received::Frame(frame)), "{name}");
@@ -284,6 +346,11 @@ fn each_golden_frame_is_read_and_written_as_ever() {
 #[test]
 fn digests_are_what_databases_hold() {
     assert_eq!(codec::digest(&frame()), 0xddc7_1a42_6247_e9d4);
+    let digest = codec::digest(&talkers());
+    assert_eq!(digest, 0xe32b4d47c7bd0b51);
+    let mut other = talkers();
+    other.talkers[1].tx.talkers[2].packets = Packets(1);
+    assert_ne!(codec::digest(&other), digest);
 }
 
 #[test]

@@ -33,7 +33,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "agent",
         "main commands cli doctor enroll nics top watch run config ship identity connection \
-         sampler capture clocks account nic",
+         sampler capture clocks account nic talkers",
     ),
     (
         "collector",
@@ -42,7 +42,7 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "wire",
-        "delivery bounds codec message tag coarsen predict frame gap pack token pem certificate private_file \
+        "delivery bounds codec message tag coarsen predict frame talker_sums talkers flags gap pack token pem certificate private_file \
          permission causes advice kind id amount seq time number",
     ),
 ];

@@ -31,7 +31,11 @@ impl Outbox {
             Some(waiting) => merged(waiting, report),
             None => report,
         };
-        if report.samples.is_empty() && report.mixes.is_empty() && report.ended.is_empty() {
+        if report.samples.is_empty()
+            && report.mixes.is_empty()
+            && report.talkers.is_empty()
+            && report.ended.is_empty()
+        {
             return;
         }
         match self.reports.try_send(report) {
@@ -65,6 +69,7 @@ fn merged(earlier: IntervalReport, later: IntervalReport) -> IntervalReport {
     IntervalReport {
         samples: samples.into_values().collect(),
         mixes: mixes.into_values().collect(),
+        talkers: earlier.talkers.into_iter().chain(later.talkers).collect(),
         ended: earlier.ended.into_iter().chain(later.ended).collect(),
     }
 }

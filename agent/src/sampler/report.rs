@@ -5,6 +5,7 @@ use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 
 use super::verdict::Verdict;
+use crate::talkers::TalkersReport;
 
 /// Results of one interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct IntervalReport {
     pub samples: Vec<Sample>,
     /// The mixes that ended with the interval.
     pub mixes: Vec<Mix>,
+    /// The talkers whose interval ended with it.
+    pub talkers: Vec<TalkersReport>,
     /// NICs whose capture ended with it.
     pub ended: Vec<CaptureEnd>,
 }

@@ -100,6 +100,7 @@ impl Framer {
             gap: 0,
             samples: std::mem::take(samples),
             mixes: std::mem::take(mixes),
+            talkers: vec![],
         }
     }
 }

@@ -224,7 +224,11 @@ mod tests {
         let link = Nic { name: nic, kind, mtu: 1500, up: true, ..Nic::default() };
         let link = Nic { speed_bits: 10_000_000_000, ..link };
         state.set_nics(&Inventory { nics: vec![link] });
-        state.add(&IntervalReport { samples: vec![sample], mixes: vec![mix], ended: vec![] });
+        state.add(&IntervalReport {
+            samples: vec![sample],
+            mixes: vec![mix],
+            ..IntervalReport::default()
+        });
         state
     }
 

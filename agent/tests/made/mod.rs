@@ -74,7 +74,7 @@ impl Made {
                 rx,
                 ..Sample::default()
             };
-            let report = IntervalReport { samples: vec![sample], mixes: vec![], ended: vec![] };
+            let report = IntervalReport { samples: vec![sample], ..IntervalReport::default() };
             self.reports.as_ref().unwrap().send(report).unwrap();
         }
     }

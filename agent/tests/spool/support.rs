@@ -63,6 +63,7 @@ pub fn frame_of(session: SessionId, seq: u64, second: u64) -> Frame {
         gap,
         samples: vec![sample],
         mixes: vec![],
+        talkers: vec![],
     }
 }
 

@@ -369,7 +369,7 @@ impl Served {
     }
 
     fn on_frame(&mut self, frame: Frame, way: Way) -> Result<(), End> {
-        let bytes = codec::frame_len(frame.samples.len(), frame.mixes.len());
+        let bytes = codec::frame_size(&frame);
         metrics::counter!("netmon_collector_frames_total").increment(1);
         metrics::counter!("netmon_collector_bytes_total").increment(bytes as u64);
         let gap = frame.gap != 0;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wire::Seq;
+use wire::codec::frame_size;
 use wire::delivery::{Accepted, Receiver};
 use wire::frame::Frame;
 use wire::id::SessionId;
@@ -177,7 +178,7 @@ impl Sessions {
 
 /// Approximate memory of a waiting frame.
 fn bytes(frame: &Frame) -> usize {
-    PLACE + size_of_val(frame.samples.as_slice()) + size_of_val(frame.mixes.as_slice())
+    PLACE + frame_size(frame)
 }
 
 #[cfg(test)]
@@ -201,6 +202,7 @@ mod tests {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

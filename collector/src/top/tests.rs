@@ -62,6 +62,7 @@ impl Table {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         };
         self.live.observe(&id(client), &frame, WallNs(now_ns));
         sample

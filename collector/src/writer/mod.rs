@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::Seq;
-use wire::codec::frame_len;
+use wire::codec::frame_size;
 use wire::frame::Frame;
 use wire::id::SessionId;
 
@@ -181,7 +181,7 @@ fn memory_units(bytes: usize) -> usize {
 }
 
 fn units(frame: &Frame) -> u32 {
-    let bytes = frame_len(frame.samples.len(), frame.mixes.len());
+    let bytes = frame_size(frame);
     u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX)
 }
 

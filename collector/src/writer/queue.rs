@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use wire::Seq;
-use wire::codec::frame_len;
+use wire::codec::frame_size;
 use wire::frame::Frame;
 use wire::id::{ClientId, SessionId};
 
@@ -72,7 +72,7 @@ impl Room {
     /// Takes a frame's size; false if there was no room left.
     fn take(&mut self, frame: &Frame) -> bool {
         let any = self.rows > 0 && self.bytes > 0;
-        let bytes = frame_len(frame.samples.len(), frame.mixes.len());
+        let bytes = frame_size(frame);
         self.rows = self.rows.saturating_sub(rows(frame).max(1));
         self.bytes = self.bytes.saturating_sub(bytes);
         any
@@ -259,6 +259,7 @@ mod tests {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

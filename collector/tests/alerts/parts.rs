@@ -120,6 +120,7 @@ impl Parts {
             gap: 0,
             samples: vec![sample],
             mixes: vec![],
+            talkers: vec![],
         };
         self.live.observe(&client(id), &frame, now_ns());
     }

@@ -306,7 +306,15 @@ impl Agent {
             }
         }
         let (session, seq) = (self.session, self.seq);
-        Frame { session, first_seq: Seq(seq), last_seq: Seq(seq), gap: 0, samples, mixes: vec![] }
+        Frame {
+            session,
+            first_seq: Seq(seq),
+            last_seq: Seq(seq),
+            gap: 0,
+            samples,
+            mixes: vec![],
+            talkers: vec![],
+        }
     }
 
     /// Delivers a frame as the collector does: shown at once, then committed.

@@ -54,6 +54,7 @@ fn frame(session: u64, seq: u64, start_ns: u64) -> Frame {
         gap: 0,
         samples: vec![sample],
         mixes: vec![],
+        talkers: vec![],
     }
 }
 

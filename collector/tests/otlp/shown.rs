@@ -53,6 +53,7 @@ pub fn frame(nic: &str, seq: u64, now_ns: WallNs) -> Frame {
         gap: 0,
         samples,
         mixes,
+        talkers: vec![],
     }
 }
 

@@ -93,6 +93,7 @@ fn of_clients() -> BTreeMap<String, [String; 3]> {
         gap: 0,
         samples,
         mixes,
+        talkers: vec![],
     };
     live.observe(&client, &frame, WallNs(NOW));
     let shown = Metrics::with_recorder().unwrap().1.render(&live, WallNs(NOW));

@@ -115,6 +115,7 @@ impl Agent {
             gap,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

@@ -158,5 +158,6 @@ fn frame(seq: u64) -> Frame {
         gap: 0,
         samples: vec![sample],
         mixes: vec![],
+        talkers: vec![],
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::NicName;
+use wire::talkers::Talkers;
 
 /// Resolution of a record. Each level is made from the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,7 @@ pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
         if level == Coarseness::Gap && frame.gap == 0 {
             frame.gap = Gap::SpoolFull as u8;
             frame.mixes.clear();
+            frame.talkers.clear();
         }
         let start = frame.samples.iter().map(|sample| sample.start_ns).min();
         let of_frame = start.map(|start| start / level.interval_ns());
@@ -77,7 +79,7 @@ pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
             *last = both;
         } else {
             group = of_frame;
-            let none = Frame { samples: vec![], mixes: vec![], ..frame };
+            let none = Frame { samples: vec![], mixes: vec![], talkers: vec![], ..frame };
             coarse.push(absorbed(&none, &frame).unwrap_or(frame));
         }
     }
@@ -99,7 +101,8 @@ pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Fra
     frames.into_iter().chain(newer).collect()
 }
 
-/// Merges a frame with the next, with one sample and one mix per NIC; `None` if the result would be
+/// Merges a frame with the next, with one sample, one mix and one record of talkers of each kind per
+/// NIC; `None` if the result would be
 /// invalid.
 fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
     let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
@@ -110,11 +113,17 @@ fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
     for mix in before.mixes.iter().chain(&frame.mixes) {
         mixes.entry(mix.nic).and_modify(|sum| sum.merge(mix)).or_insert(*mix);
     }
+    let mut talkers: BTreeMap<(NicName, u8), Talkers> = BTreeMap::new();
+    for record in before.talkers.iter().chain(&frame.talkers) {
+        let same = talkers.entry((record.nic, record.kind));
+        same.and_modify(|sum| sum.merge(record)).or_insert_with(|| record.clone());
+    }
     let samples = samples.into_values().collect();
     let both = Frame {
         last_seq: frame.last_seq,
         samples,
         mixes: mixes.into_values().collect(),
+        talkers: talkers.into_values().collect(),
         ..*before
     };
     both.check().is_ok().then_some(both)
@@ -152,6 +161,7 @@ mod tests {
                 gap: 0,
                 samples: vec![sample(n, "eth0"), sample(n, "eth1")],
                 mixes: vec![],
+                talkers: vec![],
             })
             .collect()
     }
@@ -230,6 +240,7 @@ mod tests {
                     gap,
                     samples,
                     mixes,
+                    talkers: vec![],
                 }
             };
             (1..).zip(frames).map(frame).collect()
@@ -264,6 +275,7 @@ mod tests {
                 })
                 .collect(),
             mixes: vec![],
+            talkers: vec![],
         };
         let coarse = coarsen((1..=2 * nics).map(frame).collect(), Coarseness::Gap);
         assert_eq!(coarse.len(), 2);

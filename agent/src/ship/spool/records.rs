@@ -328,6 +328,7 @@ pub(super) const fn gap_frame(session: SessionId, first: Seq, last: Seq, gap: Ga
         gap: gap as u8,
         samples: Vec::new(),
         mixes: Vec::new(),
+        talkers: vec![],
     }
 }
 

@@ -359,6 +359,7 @@ mod tests {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

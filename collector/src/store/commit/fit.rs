@@ -43,6 +43,7 @@ mod tests {
             gap: 0,
             samples: vec![Sample { nic, interval_ns: 60_000_000_000, ..sample }],
             mixes: vec![],
+            talkers: vec![],
         };
         let of = |bytes, packets| Sample {
             rx: Counts { bytes, packets, ..Counts::default() },

@@ -79,6 +79,7 @@ mod tests {
             gap: 0,
             samples: vec![],
             mixes: vec![],
+            talkers: vec![],
         };
         let frames = (1..=frames).map(frame).collect();
         let client = ClientId::new("web").unwrap();

@@ -216,7 +216,7 @@ impl<'a> Builder<'a> {
         let (samples, mixes): (Vec<_>, Vec<_>) =
             (samples.cloned().collect(), mixes.cloned().collect());
         let any = !samples.is_empty() || !mixes.is_empty();
-        any.then_some(Frame { samples, mixes, ..*frame })
+        any.then_some(Frame { samples, mixes, talkers: vec![], ..*frame })
     }
 
     fn nic(&mut self, client: &'a ClientId, name: NicName) -> NicIndex {
@@ -312,6 +312,7 @@ mod tests {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     }
 

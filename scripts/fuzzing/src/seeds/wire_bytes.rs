@@ -86,6 +86,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
         gap: 0,
         samples,
         mixes,
+        talkers: vec![],
     };
     let one = frame(vec![sample("eth0", 3)], Vec::new());
     let two = frame(vec![sample("eth0", 3), sample("eth0", 4)], vec![mix("eth0")]);

@@ -81,6 +81,7 @@ fn deliver(spool: &mut Spool) {
         gap: 0,
         samples: Vec::new(),
         mixes: Vec::new(),
+        talkers: vec![],
     };
     or_anew(spool, |spool| spool.append(&[frame(numbers + 1)], at(102).boot_ns));
     let sessions = spool.sessions(NEXT).unwrap();
@@ -169,6 +170,7 @@ impl Rows<'_> {
             gap: kind % 7,
             samples: Vec::new(),
             mixes: Vec::new(),
+            talkers: vec![],
         };
         Value::Blob(codec::frame_bytes(&frame))
     }

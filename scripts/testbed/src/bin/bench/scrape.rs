@@ -53,7 +53,15 @@ impl Client {
         });
         let samples = samples.collect();
         let (first_seq, last_seq) = (self.seq, self.seq);
-        Frame { session: self.session, first_seq, last_seq, gap: 0, samples, mixes: vec![] }
+        Frame {
+            session: self.session,
+            first_seq,
+            last_seq,
+            gap: 0,
+            samples,
+            mixes: vec![],
+            talkers: vec![],
+        }
     }
 }
 

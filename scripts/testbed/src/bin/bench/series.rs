@@ -171,6 +171,7 @@ async fn fill(store: &dyn Database) -> anyhow::Result<()> {
             gap: 0,
             samples,
             mixes: vec![],
+            talkers: vec![],
         }
     });
     loop {

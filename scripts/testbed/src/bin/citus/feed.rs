@@ -331,6 +331,14 @@ impl Agent {
             }
         }
         let session = SessionId::new(self.number + 1);
-        Frame { session, first_seq: self.seq, last_seq: self.seq, gap: 0, samples, mixes }
+        Frame {
+            session,
+            first_seq: self.seq,
+            last_seq: self.seq,
+            gap: 0,
+            samples,
+            mixes,
+            talkers: vec![],
+        }
     }
 }

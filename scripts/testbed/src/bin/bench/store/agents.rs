@@ -122,6 +122,7 @@ impl Agents {
             gap: 0,
             samples: (1..).zip(NICS).map(sample).collect(),
             mixes: (1..).zip(NICS).filter(|_| mixes).map(mix).collect(),
+            talkers: vec![],
         }
     }
 }

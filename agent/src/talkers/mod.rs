@@ -1,0 +1,18 @@
+//! Talkers: who sent or received how much.
+
+pub mod socket_pair;
+
+use wire::talkers::Talkers;
+
+pub use socket_pair::{SeenSockets, SocketPair};
+
+/// The talkers of one NIC and interval, and by which sockets to look up whose they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TalkersReport {
+    /// The record. Its talkers have no owners yet.
+    pub record: Talkers,
+    /// The sockets of each talker received, in the order of `record.rx.talkers`.
+    pub rx_seen: Vec<SeenSockets>,
+    /// The sockets of each talker transmitted, in the order of `record.tx.talkers`.
+    pub tx_seen: Vec<SeenSockets>,
+}
