@@ -119,6 +119,12 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The severity of a name, as the store has it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        if name == "critical" { Self::Critical } else { Self::Warning }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -21,7 +21,6 @@ pub struct Emitted {
     pub at: Moment,
     pub(super) owner: Owner,
     pub(super) part: Part,
-    pub(super) generation: u64,
 }
 
 /// What happened.

@@ -1,7 +1,7 @@
 //! All rules and the states of all subjects. Samples are judged as they arrive, by the task that received
 //! them; what changes goes to the recorder.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,7 +17,7 @@ use super::emitted::{Emitted, What};
 use super::holder::{InForce, KnownTags, Part, SubjectStates, place, subject};
 use super::incident_id::IncidentId;
 use super::measure::{Measure, MeasureSource};
-use super::owner::Owner;
+use super::owner::{Judge, Owner};
 use super::rule::AlertRules;
 use super::samples::values;
 use super::silence::{Silence, Silenced};
@@ -47,8 +47,6 @@ pub struct Engine {
     wants_samples: AtomicBool,
     tagged: RwLock<Arc<KnownTags>>,
     silences: RwLock<Arc<Vec<Silence>>>,
-    /// Incidents about collectors that are gone.
-    gone: RwLock<Arc<HashSet<IncidentId>>>,
     shards: [Mutex<HashMap<Owner, SubjectStates>>; SHARDS],
     changes: mpsc::Sender<Emitted>,
 }
@@ -60,25 +58,27 @@ impl Engine {
         let (changes, emitted) = mpsc::channel(CHANGES_MAX);
         let engine = Self {
             wants_samples: AtomicBool::new(rules.are_about_samples()),
-            in_force: RwLock::new(Arc::new(InForce { rules, generation: 1 })),
+            in_force: RwLock::new(Arc::new(InForce::first(rules))),
             tagged: RwLock::default(),
             silences: RwLock::default(),
-            gone: RwLock::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
             changes,
         };
         (Arc::new(engine), emitted)
     }
 
-    /// Takes new rules. What fires is taken over from the store with the next [`Self::sync`]; what was
-    /// held begins anew.
+    /// Takes new rules, one set after the other. What fires goes on by the rule of the same name that measures
+    /// the same, whether the store knows of it yet or not, and what is held by the same bounds goes on.
     pub fn replace(&self, rules: AlertRules) {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
-        let generation = in_force.generation + 1;
         self.wants_samples.store(rules.are_about_samples(), Ordering::Relaxed);
-        *in_force = Arc::new(InForce { rules, generation });
+        let now = Arc::new(in_force.then(rules));
+        *in_force = now.clone();
         drop(in_force);
-        self.shards.iter().for_each(|shard| lock(shard).clear());
+        let tagged = self.tagged();
+        for shard in &self.shards {
+            lock(shard).iter_mut().for_each(|(owner, it)| it.keep_to(owner, &now, &tagged));
+        }
     }
 
     /// The rules in force.
@@ -129,12 +129,12 @@ impl Engine {
         value: &Value,
         detail: &str,
     ) {
+        let mut shard = self.shard(owner);
         let (in_force, tagged, now) = (self.in_force(), self.tagged(), now());
         for (at, rule) in in_force.rules.rules.iter().enumerate() {
             let asked = direction.is_none_or(|it| rule.directions().any(|other| it == other));
             let asked = asked && rule.measure == measure && rule.source() != MeasureSource::Sample;
             if asked && rule.is_about(owner, tagged.of(owner)) {
-                let mut shard = self.shard(owner);
                 let holder = shard.entry(owner.clone()).or_default();
                 holder.keep_to(owner, &in_force, &tagged);
                 self.take(holder, owner, &in_force, ((at, None, direction), value, detail), now);
@@ -204,9 +204,8 @@ impl Engine {
             holder.closed.insert(part, firing.fired_ns);
         }
         let rule = in_force.rules.rules[part.0].clone();
-        let (subject, owner, generation) =
-            (subject(owner, part), owner.clone(), in_force.generation);
-        permit.send(Emitted { rule, subject, what, at, owner, part, generation });
+        let (subject, owner) = (subject(owner, part), owner.clone());
+        permit.send(Emitted { rule, subject, what, at, owner, part });
         true
     }
 
@@ -232,27 +231,28 @@ impl Engine {
         silence.or_else(|| quiet().map(|_| "quiet hours".to_owned()))
     }
 
-    /// What passes without values: incidents that are no longer muted are announced; those without values
-    /// end, unless `others` know more about the owner, and so do those that their rule is no longer about.
-    /// Call it every second.
-    pub fn tick(&self, others: impl Fn(&Owner) -> bool) {
-        self.tick_at(now(), others);
+    /// What passes without values: incidents that are no longer muted are announced, and those without values
+    /// end, by the one who judges them. Call it every second.
+    pub fn tick(&self, judge: impl Fn(&Owner) -> Judge) {
+        self.tick_at(now(), judge);
     }
 
-    fn tick_at(&self, now: Moment, others: impl Fn(&Owner) -> bool) {
-        let (in_force, tagged) = (self.in_force(), self.tagged());
+    fn tick_at(&self, now: Moment, judge: impl Fn(&Owner) -> Judge) {
+        let tagged = self.tagged();
         for shard in &self.shards {
             let mut shard = lock(shard);
+            let in_force = self.in_force();
             for (owner, holder) in shard.iter_mut() {
                 holder.keep_to(owner, &in_force, &tagged);
                 holder.resting.retain(|_, until| now.boot < *until);
-                let others = others(owner);
+                let judge = judge(owner);
+                holder.judge = Some(judge);
                 let parts: Vec<(Part, State)> =
                     holder.states.iter().map(|(part, state)| (*part, *state)).collect();
                 for (part, state) in parts {
                     match state {
                         State::Firing(firing) => {
-                            self.look_at(holder, owner, &in_force, (part, firing), now, others);
+                            self.look_at(holder, owner, &in_force, (part, firing), now, judge);
                         }
                         // Of a NIC that is gone, for example.
                         State::PendingState(_) if is_silent(&state, now) => {
@@ -273,23 +273,26 @@ impl Engine {
         in_force: &InForce,
         (part, mut firing): (Part, Firing),
         now: Moment,
-        others: bool,
+        judge: Judge,
     ) {
-        if others {
+        if judge == Judge::Elsewhere {
             // Once it is this collector's part again, it may take as long as any.
             firing.heard = now.boot;
             holder.states.insert(part, State::Firing(firing));
         }
-        // Of a client at another collector, that one's tags are newer. Each has the same accounts.
-        let judges = !others || matches!(owner, Owner::Account { .. });
-        let over = if judges && !self.is_about(in_force, owner, part) {
-            Some("rule_changed")
-        } else if self.gone.read().unwrap_or_else(PoisonError::into_inner).contains(&firing.id) {
-            Some("collector_gone")
-        } else {
-            is_silent(&State::Firing(firing), now).then_some("no_data")
-        };
-        if let Some(ended) = over {
+        let about = judge != Judge::Others && self.is_about(in_force, owner, part);
+        // Whether a host is down, each collector sees.
+        let alone =
+            judge == Judge::Here && in_force.rules.rules[part.0].measure != Measure::HostDown;
+        if !about && !alone {
+            // The rule of another collector may be about it. If none is, the recorder ends it.
+            if firing.stored {
+                holder.states.remove(&part);
+            }
+            return;
+        }
+        let silent = || is_silent(&State::Firing(firing), now).then_some("no_data");
+        if let Some(ended) = if about { silent() } else { Some("rule_changed") } {
             let what = What::Resolve(firing, ended);
             if self.emit(holder, owner, in_force, part, what, now) {
                 holder.states.remove(&part);
@@ -306,44 +309,63 @@ impl Engine {
     }
 
     /// True if the rule of a part is about it, as far as that is known.
-    fn is_about(&self, in_force: &InForce, owner: &Owner, (at, nic, _): Part) -> bool {
+    fn is_about(&self, in_force: &InForce, owner: &Owner, (at, nic, direction): Part) -> bool {
         let (rule, tagged) = (&in_force.rules.rules[at], self.tagged());
         let tags = tagged.of(owner);
         let unknown = tags.is_none() && owner.client().is_some() && rule.needs_tags();
-        let of_nic = nic.is_none_or(|nic| rule.is_about_nic(&nic.to_string()));
-        (unknown || rule.is_about(owner, tags)) && of_nic
+        let nic = nic.map(|nic| nic.to_string());
+        (unknown || rule.is_about(owner, tags)) && rule.is_about_part(nic.as_deref(), direction)
+    }
+
+    /// The ids of the stored incidents that rules of this collector are about.
+    pub fn stands_behind(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for shard in &self.shards {
+            let shard = lock(shard);
+            let in_force = self.in_force();
+            for (owner, holder) in shard.iter() {
+                let known = holder.judge.is_some_and(|judge| judge != Judge::Others);
+                if !known || holder.generation != in_force.generation {
+                    continue;
+                }
+                ids.extend(holder.states.iter().filter_map(|(part, state)| match state {
+                    State::Firing(firing) if firing.stored => {
+                        self.is_about(&in_force, owner, *part).then(|| firing.id.to_string())
+                    }
+                    _ => None,
+                }));
+            }
+        }
+        ids
     }
 
     /// The store has a change.
     pub fn on_stored(&self, emitted: &Emitted) {
         let mut shard = self.shard(&emitted.owner);
+        let (in_force, tagged) = (self.in_force(), self.tagged());
         let Some(holder) = shard.get_mut(&emitted.owner) else { return };
-        if holder.generation != emitted.generation {
-            return;
-        }
+        holder.keep_to(&emitted.owner, &in_force, &tagged);
+        // Rules may have changed meanwhile.
+        let Some(at) = in_force.rules.position(&emitted.rule) else { return };
+        let part = (at, emitted.part.1, emitted.part.2);
         match &emitted.what {
-            What::Fire { .. } => {
-                if let Some(State::Firing(firing)) = holder.states.get_mut(&emitted.part) {
-                    firing.stored = true;
+            What::Fire { firing: fired, .. } => {
+                if let Some(State::Firing(firing)) = holder.states.get_mut(&part) {
+                    firing.stored |= firing.fired_ns == fired.fired_ns;
                 }
             }
             What::Resolve(firing, _) => {
-                if holder.closed.get(&emitted.part) == Some(&firing.fired_ns) {
-                    holder.closed.remove(&emitted.part);
+                if holder.closed.get(&part) == Some(&firing.fired_ns) {
+                    holder.closed.remove(&part);
                 }
             }
             What::Announce(_) => {}
         }
     }
 
-    /// Takes the ids of incidents about collectors that are gone.
-    pub fn on_gone(&self, ids: &[String]) {
-        let ids = ids.iter().filter_map(|id| IncidentId::parse(id)).collect();
-        *self.gone.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ids);
-    }
-
-    /// Takes the store's open incidents and silences: what another collector opened fires here too, and
-    /// what it resolved doesn't any more. Call it after each change was told by [`Self::on_stored`].
+    /// Takes the store's open incidents and silences: what another collector opened fires here too if a rule
+    /// of this one is about it, and what it resolved doesn't any more. Call it after each change was told by
+    /// [`Self::on_stored`].
     pub fn sync(&self, open: &[AlertIncident], silences: Vec<AlertSilence>) {
         let silences = silences.into_iter().map(Silence::new).collect();
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(silences);
@@ -354,18 +376,26 @@ impl Engine {
                 known.entry(owner).or_default().insert(part, incident);
             }
         }
+        let about = |owner: &Owner, part: &Part| self.is_about(&in_force, owner, *part);
+        // New rules meanwhile count with the next call.
+        let is_current = || self.in_force().generation == in_force.generation;
         for shard in &self.shards {
-            for (owner, holder) in lock(shard).iter_mut() {
-                let open = known.remove(owner).unwrap_or_default();
+            let mut shard = lock(shard);
+            for (owner, holder) in shard.iter_mut().filter(|_| is_current()) {
+                let mut open = known.remove(owner).unwrap_or_default();
                 holder.keep_to(owner, &in_force, &tagged);
+                open.retain(|part, _| holder.states.contains_key(part) || about(owner, part));
                 holder.sync(&open, now.boot);
             }
         }
-        for (owner, open) in known {
+        for (owner, mut open) in known {
+            open.retain(|part, _| about(&owner, part));
             let mut shard = self.shard(&owner);
-            let holder = shard.entry(owner.clone()).or_default();
-            holder.keep_to(&owner, &in_force, &tagged);
-            holder.sync(&open, now.boot);
+            if !open.is_empty() && is_current() {
+                let holder = shard.entry(owner.clone()).or_default();
+                holder.keep_to(&owner, &in_force, &tagged);
+                holder.sync(&open, now.boot);
+            }
         }
     }
 }
@@ -376,9 +406,9 @@ impl SampleTap for Engine {
     }
 
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]) {
-        let (in_force, tagged) = (self.in_force(), self.tagged());
         let (owner, now) = (Owner::Client(client.clone()), now());
         let mut shard = self.shard(&owner);
+        let (in_force, tagged) = (self.in_force(), self.tagged());
         let holder = shard.entry(owner.clone()).or_default();
         holder.keep_to(&owner, &in_force, &tagged);
         for at in holder.chosen.clone() {

@@ -1,6 +1,7 @@
 //! The states of one owner's subjects, and how they agree with the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wire::WallNs;
@@ -10,7 +11,7 @@ use wire::tag::TagSet;
 use super::config::AlertDirection;
 use super::incident_id::IncidentId;
 use super::measure::{Measure, MeasureSource};
-use super::owner::Owner;
+use super::owner::{Judge, Owner};
 use super::rule::{AlertRule, AlertRules};
 use super::state::{Firing, State};
 use crate::store::{AlertIncident, AlertSubject};
@@ -27,6 +28,32 @@ pub(super) struct InForce {
     pub rules: AlertRules,
     /// Rises with each change.
     pub generation: u64,
+    /// Where the rules of the generation before are now, by their numbers; `None`: they are gone.
+    moved: Vec<Option<Moved>>,
+}
+
+/// Where a rule is now.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    at: usize,
+    same_bounds: bool,
+}
+
+impl InForce {
+    /// The first rules.
+    pub const fn first(rules: AlertRules) -> Self {
+        Self { rules, generation: 1, moved: Vec::new() }
+    }
+
+    /// Other rules after these.
+    pub fn then(&self, rules: AlertRules) -> Self {
+        let moved = |before: &Arc<AlertRule>| {
+            let at = rules.position(before)?;
+            Some(Moved { at, same_bounds: rules.rules[at].bounds == before.bounds })
+        };
+        let moved = self.rules.rules.iter().map(moved).collect();
+        Self { rules, generation: self.generation + 1, moved }
+    }
 }
 
 /// The tags of clients.
@@ -71,17 +98,24 @@ pub(super) struct SubjectStates {
     pub closed: HashMap<Part, WallNs>,
     /// Subjects that rest, by the boot clock.
     pub resting: HashMap<Part, Duration>,
+    /// Who judges, since the last look.
+    pub judge: Option<Judge>,
 }
 
 impl SubjectStates {
-    /// Starts anew if the rules have changed, and chooses anew if tags have.
+    /// Follows rules and tags that have changed. What fires goes on by the rule of the same name, and so does
+    /// what is held by the same bounds.
     pub fn keep_to(&mut self, owner: &Owner, in_force: &InForce, tagged: &KnownTags) {
         let (generation, tags_generation) = (in_force.generation, tagged.generation);
         if (self.generation, self.tags_generation) == (generation, tags_generation) {
             return;
         }
         if self.generation != generation {
-            *self = Self { generation, ..Self::default() };
+            *self = match self.generation + 1 == generation {
+                true => self.moved(&in_force.moved),
+                false => Self::default(),
+            };
+            self.generation = generation;
         }
         self.tags_generation = tags_generation;
         let tags = tagged.of(owner);
@@ -89,6 +123,26 @@ impl SubjectStates {
         let chosen = in_force.rules.rules.iter().enumerate();
         let chosen = chosen.filter(|(_, rule)| of_samples(rule) && rule.is_about(owner, tags));
         self.chosen = chosen.map(|(at, _)| at).collect();
+    }
+
+    /// The same by the numbers that the rules have now.
+    fn moved(&self, moved: &[Option<Moved>]) -> Self {
+        let now = |(at, nic, direction): Part| {
+            let Moved { at, same_bounds } = (*moved.get(at)?)?;
+            Some(((at, nic, direction), same_bounds))
+        };
+        let states = self.states.iter().filter_map(|(part, state)| {
+            let (part, same_bounds) = now(*part)?;
+            let state = if same_bounds { Some(*state) } else { state.under_other_bounds() };
+            Some((part, state?))
+        });
+        Self {
+            states: states.collect(),
+            closed: self.closed.iter().filter_map(|(it, ns)| Some((now(*it)?.0, *ns))).collect(),
+            resting: self.resting.iter().filter_map(|(it, to)| Some((now(*it)?.0, *to))).collect(),
+            judge: self.judge,
+            ..Self::default()
+        }
     }
 
     /// Takes the open incidents of the store.
@@ -151,9 +205,9 @@ pub(super) fn subject(owner: &Owner, (_, nic, direction): Part) -> AlertSubject 
     subject
 }
 
-/// Where an incident of the store belongs; `None` if its rule is gone.
+/// Where an incident of the store belongs; `None` if its rule is gone, or measures something else now.
 pub(super) fn place(incident: &AlertIncident, rules: &AlertRules) -> Option<(Owner, Part)> {
-    let at = rules.rules.iter().position(|rule| *rule.name == *incident.rule)?;
+    let at = rules.position_of(&incident.rule, &incident.measure)?;
     let AlertSubject { client, nic, direction, name } = &incident.subject;
     let owner = if !client.is_empty() {
         Owner::Client(ClientId::new(client).ok()?)

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use wire::WallNs;
 
 use super::measure::{Measure, Side, Unit};
-use super::rule::AlertRule;
 use crate::store::{AlertEvent, AlertIncident, AlertSubject};
 use crate::time::{Time, rough};
 
@@ -84,7 +83,7 @@ pub struct Words<'a> {
 impl MessageFacts {
     /// The facts of an incident. It needs no id yet.
     #[must_use]
-    pub fn new(incident: &AlertIncident, rule: &AlertRule, words: Words<'_>) -> Self {
+    pub fn new(incident: &AlertIncident, words: Words<'_>) -> Self {
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let AlertSubject { client, nic, direction, name } = &incident.subject;
         let event = match incident.resolved_ns {
@@ -96,7 +95,7 @@ impl MessageFacts {
             incident: String::new(),
             state: event.name().to_owned(),
             title: title(incident),
-            text: lines(incident, rule, words),
+            text: lines(incident, words),
             link: words.url.map(|url| link(url, incident)),
             rule: incident.rule.clone(),
             measure: incident.measure.clone(),
@@ -109,7 +108,7 @@ impl MessageFacts {
             value: incident.value,
             bound: incident.bound,
             worst: incident.worst,
-            unit: rule.unit().name().to_owned(),
+            unit: unit(incident).name().to_owned(),
             worst_at: Time(incident.worst_ns),
             since: Time(incident.since_ns),
             fired: Time(incident.fired_ns),
@@ -207,6 +206,11 @@ pub fn title(incident: &AlertIncident) -> String {
     }
 }
 
+/// The unit of its values. Of what a newer collector measures, none is known.
+fn unit(incident: &AlertIncident) -> Unit {
+    Measure::of_name(&incident.measure).map_or(Unit::Fact, Measure::unit)
+}
+
 /// On which side of its bound the value was when the rule fired.
 #[must_use]
 pub fn side(incident: &AlertIncident, measure: Measure) -> Side {
@@ -231,7 +235,7 @@ const fn noun(measure: Measure) -> &'static str {
 }
 
 /// Times and numbers, a line each.
-fn lines(incident: &AlertIncident, rule: &AlertRule, words: Words<'_>) -> String {
+fn lines(incident: &AlertIncident, words: Words<'_>) -> String {
     let mut text = String::new();
     // Writing to a String can't fail.
     let mut line = |line: std::fmt::Arguments<'_>| {
@@ -246,16 +250,16 @@ fn lines(incident: &AlertIncident, rule: &AlertRule, words: Words<'_>) -> String
         let lasted = Duration::from_nanos(resolved_ns.saturating_since(incident.since_ns));
         line(format_args!("over: {}, after {}", time(resolved_ns), rough(lasted)));
     }
-    let unit = rule.unit();
+    let unit = unit(incident);
     if unit != Unit::Fact {
         let (worst, at) = (unit.show(incident.worst), time(incident.worst_ns));
         line(format_args!("worst: {worst} at {at}"));
     }
-    let told = rule.measure == Measure::Account;
+    let told = incident.measure == Measure::Account.name();
     if !incident.detail.is_empty() && !told {
         line(format_args!("{}", incident.detail));
     }
-    line(format_args!("rule: {} ({})", rule.name, incident.severity));
+    line(format_args!("rule: {} ({})", incident.rule, incident.severity));
     text.trim_end().to_owned()
 }
 

@@ -7,7 +7,8 @@
 //! - [`Engine`]: judges each sample as it arrives ([`state`] decides), and every second what [`watch`]
 //!   sees: clients that are down, clocks, certificates, the store, the disk.
 //! - [`Recorder`]: writes an incident and the messages about it in one transaction. Of collectors of one
-//!   database the first one does; the others see it.
+//!   database the first one does; the others see it. What no rule of any of them is about any more, ends
+//!   (`keepers`).
 //! - [`AlertOutbox`]: one collector claims a message for a while, sends it and notes that. If it dies in
 //!   between, the message is sent again with the same id.
 //!
@@ -21,6 +22,7 @@ mod emitted;
 mod engine;
 mod holder;
 mod incident_id;
+mod keepers;
 mod looks;
 pub mod measure;
 mod message;
@@ -40,9 +42,10 @@ pub mod watch;
 pub use self::config::AlertsSection;
 pub use self::csv::csv;
 pub use self::engine::Engine;
+pub use self::keepers::CONFIRM;
 pub use self::message::{MessageFacts, side, title};
 pub use self::outbox::{AlertOutbox, DELIVERIES};
-pub use self::owner::Owner;
+pub use self::owner::{Judge, Owner};
 pub use self::recorder::{FIRING, Recorder};
 pub use self::rule::{AlertRule, AlertRules, SILENCE_MAX};
 pub use self::silence::compiled as compiled_glob;

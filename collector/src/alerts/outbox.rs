@@ -8,20 +8,23 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use settings::{Failures, InFull, words};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::config::Severity;
 use super::message::MessageFacts;
 use super::targets::{SendError, Target};
-use crate::store::{AlertEvent, ClaimedMessage, Database, MessageLease, MessageOutcome};
+use crate::store::{
+    AlertEvent, ClaimedMessage, Database, MessageLease, MessageOutcome, SettledMessage, StoreError,
+};
 use crate::time::now_ns;
 
 /// Deliveries, by target and outcome: `sent`, `retried`, `failed`.
 pub const DELIVERIES: &str = "netmon_alert_deliveries_total";
 
-/// Interval between looks for messages that another collector left, or that are due again.
-const POLL: Duration = Duration::from_secs(2);
+/// Wait before messages are asked for again after that failed.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Messages sent at once to a webhook.
 const AT_ONCE: usize = 8;
@@ -41,7 +44,7 @@ const RETRY_LONGEST: Duration = Duration::from_secs(300);
 const ATTEMPTS_MAX: u32 = 297;
 const REFUSALS_MAX: u32 = 10;
 
-/// How long it is tried to note what became of a message.
+/// How long it is tried to note what became of messages.
 const SETTLING: Duration = Duration::from_secs(60);
 
 /// Sends messages.
@@ -50,7 +53,6 @@ pub struct AlertOutbox {
     store: Arc<dyn Database>,
     /// The number of this run.
     collector: u64,
-    news: watch::Sender<u64>,
     served: Mutex<HashMap<String, Served>>,
 }
 
@@ -58,6 +60,8 @@ pub struct AlertOutbox {
 #[derive(Debug)]
 struct Served {
     target: Arc<Target>,
+    /// There may be messages for it.
+    news: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -71,7 +75,7 @@ impl AlertOutbox {
     /// The outbox of a store, for a run of a collector with a random number.
     #[must_use]
     pub fn new(store: Arc<dyn Database>, collector: u64) -> Self {
-        Self { store, collector, news: watch::Sender::new(0), served: Mutex::default() }
+        Self { store, collector, served: Mutex::default() }
     }
 
     /// Serves these targets from now on. What is being sent to one that has changed is sent again.
@@ -93,8 +97,9 @@ impl AlertOutbox {
                     collector: self.collector,
                     failures: Failures::new(),
                 };
-                let task = tokio::spawn(worker.run(self.news.subscribe()));
-                Served { target, task }
+                let news = Arc::new(Notify::new());
+                let task = tokio::spawn(worker.run(news.clone()));
+                Served { target, news, task }
             });
         }
     }
@@ -106,9 +111,18 @@ impl AlertOutbox {
         served.get(name).map(|it| it.target.clone())
     }
 
-    /// Messages were queued.
-    pub fn wake(&self) {
-        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    /// The targets that want no messages of a severity, or none that trouble is over.
+    #[must_use]
+    pub fn unwanting(&self, severity: Severity, resolved: bool) -> Vec<String> {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let unwanting = served.iter().filter(|(_, it)| !it.target.wants(severity, resolved));
+        unwanting.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// There may be messages for these targets.
+    pub fn wake(&self, which: impl Fn(&str) -> bool) {
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        served.iter().filter(|(name, _)| which(name)).for_each(|(_, it)| it.news.notify_one());
     }
 }
 
@@ -121,25 +135,21 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, mut news: watch::Receiver<u64>) {
+    async fn run(mut self, news: Arc<Notify>) {
         loop {
-            news.mark_unchanged();
             match self.send_some().await {
-                Ok(0) => {
-                    // The sender goes with the collector.
-                    let _due = timeout(POLL, news.changed()).await;
-                }
+                Ok(0) => news.notified().await,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(error = %error.in_full(), "can't read the outbox of alerts");
-                    sleep(POLL).await;
+                    sleep(AGAIN).await;
                 }
             }
         }
     }
 
     /// Sends what is due; gives the number of messages.
-    async fn send_some(&mut self) -> Result<usize, crate::store::StoreError> {
+    async fn send_some(&mut self) -> Result<usize, StoreError> {
         let people = self.target.is_for_people();
         let most = if people { LINES_MAX } else { AT_ONCE };
         let lease = MessageLease {
@@ -149,6 +159,7 @@ impl Worker {
         let claimed = self.store.claim_messages(&self.target.name, lease, most, now_ns()).await?;
         let number = claimed.len();
         let mut some: Vec<(ClaimedMessage, MessageFacts)> = Vec::new();
+        let mut outcomes = Vec::new();
         for message in claimed {
             match serde_json::from_str::<MessageFacts>(&message.body) {
                 Ok(facts) => {
@@ -157,7 +168,7 @@ impl Worker {
                 }
                 Err(error) => {
                     let why = format!("its facts can't be read: {}", error.in_full());
-                    self.settle(&message, MessageOutcome::Failed(why)).await;
+                    outcomes.push(settled(&message, MessageOutcome::Failed(why)));
                 }
             }
         }
@@ -165,19 +176,20 @@ impl Worker {
             let facts = digest(some.iter().map(|(_, facts)| facts));
             let sent = self.target.send(&facts).await;
             for (message, _) in &some {
-                self.on_sent(message, sent.clone()).await;
+                outcomes.push(self.on_sent(message, sent.clone()));
             }
         } else {
             let sends = some.iter().map(|(_, facts)| self.target.send(facts));
             let sent = join_all(sends).await;
             for ((message, _), sent) in some.iter().zip(sent) {
-                self.on_sent(message, sent).await;
+                outcomes.push(self.on_sent(message, sent));
             }
         }
+        self.settle(&outcomes).await;
         Ok(number)
     }
 
-    async fn on_sent(&mut self, message: &ClaimedMessage, sent: Result<(), SendError>) {
+    fn on_sent(&mut self, message: &ClaimedMessage, sent: Result<(), SendError>) -> SettledMessage {
         let (name, error) = (self.target.name.clone(), sent.err());
         let outcome = match &error {
             None => MessageOutcome::Sent,
@@ -210,20 +222,21 @@ impl Worker {
                 tracing::error!(target = name, why, incident, "an alert is given up");
             }
         }
-        self.settle(message, outcome).await;
+        settled(message, outcome)
     }
 
-    /// Notes what became of a message. If the store is away for long, the message is sent again.
-    async fn settle(&self, message: &ClaimedMessage, outcome: MessageOutcome) {
-        let key = (message.incident.as_str(), message.event);
+    /// Notes what became of messages: of those that were claimed together, together. If the store is away for
+    /// long, they are sent again.
+    async fn settle(&self, settled: &[SettledMessage]) {
+        if settled.is_empty() {
+            return;
+        }
         let settle = async {
             loop {
-                let settled =
-                    self.store.settle_message(&self.target.name, key, &outcome, now_ns()).await;
-                match settled {
+                match self.store.settle_messages(&self.target.name, settled, now_ns()).await {
                     Ok(()) => return,
                     Err(error) => {
-                        tracing::debug!(error = %error.in_full(), "can't note a delivery yet");
+                        tracing::debug!(error = %error.in_full(), "can't note deliveries yet");
                         sleep(RETRY_FIRST).await;
                     }
                 }
@@ -231,6 +244,10 @@ impl Worker {
         };
         let _late = timeout(SETTLING, settle).await;
     }
+}
+
+fn settled(message: &ClaimedMessage, outcome: MessageOutcome) -> SettledMessage {
+    SettledMessage { incident: message.incident.clone(), event: message.event, outcome }
 }
 
 /// Adds to the deliveries of a target; adding 0 creates the series.

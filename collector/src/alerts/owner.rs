@@ -21,6 +21,19 @@ pub enum Owner {
     },
 }
 
+/// Who judges what rules find about an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// This collector alone.
+    Here,
+    /// Another collector, which knows more: that nothing is heard here says nothing.
+    Elsewhere,
+    /// Each collector that has a rule about it, by its own rule.
+    Each,
+    /// Other collectors. This one knows nothing about it.
+    Others,
+}
+
 impl Owner {
     /// The client, if it is one.
     #[must_use]

@@ -12,8 +12,11 @@ use super::emitted::{Emitted, What};
 use super::message::MessageFacts;
 use super::outbox::{AlertOutbox, count, wait};
 use super::targets::{SendError, Target};
-use crate::store::{AlertChange, AlertEnd, AlertIncident, AlertRef, AlertSubject, QueuedMessage};
+use crate::store::{
+    AlertChange, AlertEnd, AlertIncident, AlertRef, AlertSubject, EndMessage, QueuedMessage,
+};
 use crate::time::now_ns;
+use wire::WallNs;
 
 /// How long the store may take until messages are sent without it: of the 5 s that an alert may take, time
 /// is left to send it.
@@ -27,13 +30,25 @@ pub(super) struct QueuedChange {
     pub emitted: Emitted,
     /// The incident as it is after the change.
     pub incident: AlertIncident,
+    pub wording: QueuedWording,
     pub messages: Vec<Prepared>,
     at: Instant,
 }
 
+/// What the messages of a change have in common.
+#[derive(Debug, Default)]
+pub(super) struct QueuedWording {
+    /// Their facts, as JSON.
+    pub body: String,
+    /// They are not sent before this, nanoseconds since 1970 (UTC).
+    pub held_until_ns: WallNs,
+    /// Targets that want none.
+    pub unwanted: Vec<String>,
+}
+
 /// A message, and whether it was sent without the store.
 pub(super) struct Prepared {
-    message: QueuedMessage,
+    target: String,
     facts: MessageFacts,
     sent: Arc<AtomicBool>,
     sending: Option<JoinHandle<()>>,
@@ -48,14 +63,23 @@ impl Drop for Prepared {
 }
 
 impl Prepared {
-    pub fn new(message: QueuedMessage, facts: MessageFacts) -> Self {
-        Self { message, facts, sent: Arc::default(), sending: None }
+    pub fn new(target: String, facts: MessageFacts) -> Self {
+        Self { target, facts, sent: Arc::default(), sending: None }
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 
 impl QueuedChange {
-    pub fn new(emitted: Emitted, incident: AlertIncident, messages: Vec<Prepared>) -> Self {
-        Self { emitted, incident, messages, at: Instant::now() }
+    pub fn new(
+        emitted: Emitted,
+        incident: AlertIncident,
+        wording: QueuedWording,
+        messages: Vec<Prepared>,
+    ) -> Self {
+        Self { emitted, incident, wording, messages, at: Instant::now() }
     }
 
     /// When its messages are sent without the store; `None` if they are already.
@@ -74,10 +98,10 @@ impl QueuedChange {
         let fires = !matches!(self.emitted.what, What::Resolve(..)) && self.incident.announced;
         let untold = |it: &&Prepared| {
             let over = it.sending.as_ref().is_some_and(JoinHandle::is_finished);
-            !over && !it.sent.load(Ordering::Relaxed)
+            !over && !it.is_sent()
         };
         let messages = self.messages.iter().filter(move |_| fires).filter(untold);
-        messages.map(|it| (self.incident.id.clone(), it.message.target.clone()))
+        messages.map(|it| (self.incident.id.clone(), it.target.clone()))
     }
 
     /// Sends its messages without the store, once it has waited for long enough; an end not to those who are
@@ -92,16 +116,16 @@ impl QueuedChange {
             return;
         }
         let is_end = matches!(self.emitted.what, What::Resolve(..));
+        // Those that quiet hours hold go through the store.
+        let due = self.wording.held_until_ns <= now_ns();
         for prepared in &mut self.messages {
-            // Those that quiet hours hold go through the store.
-            let due = prepared.message.held_until_ns <= now_ns();
-            let pair = (self.incident.id.clone(), prepared.message.target.clone());
+            let pair = (self.incident.id.clone(), prepared.target.clone());
             if is_end && untold.contains(&pair) {
                 continue;
             }
             if prepared.sending.is_none()
                 && due
-                && let Some(target) = outbox.target(&prepared.message.target)
+                && let Some(target) = outbox.target(&prepared.target)
             {
                 let (facts, sent) = (prepared.facts.clone(), prepared.sent.clone());
                 prepared.sending = Some(tokio::spawn(send(target, facts, sent)));
@@ -118,7 +142,7 @@ impl QueuedChange {
         }
         for prepared in &mut self.messages {
             if prepared.sending.take().is_none()
-                && let Some(target) = outbox.target(&prepared.message.target)
+                && let Some(target) = outbox.target(&prepared.target)
             {
                 // It goes on without this change.
                 drop(tokio::spawn(send(target, prepared.facts.clone(), prepared.sent.clone())));
@@ -128,15 +152,20 @@ impl QueuedChange {
 
     /// How many of its messages were sent without the store.
     pub fn sent(&self) -> usize {
-        self.messages.iter().filter(|it| it.sent.load(Ordering::Relaxed)).count()
+        self.messages.iter().filter(|it| it.is_sent()).count()
     }
 
     pub fn change(&self) -> AlertChange {
-        let messages = self.messages.iter().map(|prepared| QueuedMessage {
-            sent: prepared.sent.load(Ordering::Relaxed),
-            ..prepared.message.clone()
-        });
-        let messages = messages.collect();
+        let QueuedWording { body, held_until_ns, unwanted } = &self.wording;
+        let messages = || {
+            let message = |prepared: &Prepared| QueuedMessage {
+                target: prepared.target.clone(),
+                held_until_ns: *held_until_ns,
+                sent: prepared.is_sent(),
+                body: body.clone(),
+            };
+            self.messages.iter().map(message).collect()
+        };
         let AlertIncident { id, rule, subject, fired_ns, worst, worst_ns, .. } = &self.incident;
         let which = || AlertRef {
             id: id.clone(),
@@ -146,14 +175,21 @@ impl QueuedChange {
         };
         match &self.emitted.what {
             What::Fire { .. } if self.incident.announced => {
-                AlertChange::Open(self.incident.clone(), messages)
+                AlertChange::Open(self.incident.clone(), messages())
             }
             What::Fire { .. } => AlertChange::Open(self.incident.clone(), vec![]),
-            What::Announce(_) => AlertChange::Announce(which(), messages),
+            What::Announce(_) => AlertChange::Announce(which(), messages()),
             What::Resolve(_, ended) => {
                 let at_ns = self.emitted.at.wall_ns;
                 let (which, worst, worst_ns) = (which(), *worst, *worst_ns);
-                AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, messages)
+                let sent = self.messages.iter().filter(|it| it.is_sent());
+                let message = EndMessage {
+                    held_until_ns: *held_until_ns,
+                    body: body.clone(),
+                    unwanted: unwanted.clone(),
+                    sent: sent.map(|it| it.target.clone()).collect(),
+                };
+                AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, message)
             }
         }
     }

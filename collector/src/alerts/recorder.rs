@@ -19,16 +19,19 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until, timeout};
 use wire::id::ClientId;
 
+use super::config::Severity;
 use super::emitted::Emitted;
 use super::engine::Engine;
-use super::looks::{IDLE, Looks, SYNC};
+use super::keepers::ended;
+use super::looks::Looks;
 use super::message::{MessageFacts, Words};
 use super::outbox::AlertOutbox;
-use super::queued_change::{Prepared, QueuedChange, incident};
+use super::queued_change::{Prepared, QueuedChange, QueuedWording, incident};
+use super::rule::AlertRules;
 use crate::live::Live;
 use crate::store::{
-    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSilence, Database,
-    QueuedMessage, StoreError,
+    AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSilence, Database, EndMessage,
+    StoreError, UnconfirmedAlert,
 };
 use crate::time::{boot, now_ns};
 
@@ -46,14 +49,6 @@ const RETRY: Duration = Duration::from_secs(1);
 const WRITE_MAX: Duration = Duration::from_secs(30);
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
-/// An incident whose rule is gone ends after this long a run: another collector may have a newer config.
-const ORPHANED: Duration = Duration::from_secs(600);
-
-/// Interval in which a collector confirms incidents about itself, and how long it may not, until another
-/// one ends them.
-const CONFIRM: Duration = Duration::from_secs(60);
-const GONE: Duration = Duration::from_secs(3600);
-
 /// Writes incidents.
 #[derive(Clone)]
 pub struct Recorder {
@@ -69,6 +64,10 @@ pub struct Recorder {
     pub url: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// The collector's name in incidents about it.
     pub name: String,
+    /// The number of its run.
+    pub run: u64,
+    /// Interval in which it confirms what it stands behind: [`super::CONFIRM`].
+    pub confirm: Duration,
 }
 
 impl fmt::Debug for Recorder {
@@ -94,8 +93,10 @@ type Refused = bool;
 struct Seen {
     open: Vec<AlertIncident>,
     silences: Vec<AlertSilence>,
-    /// Incidents about collectors that are gone, if that was asked.
-    gone: Option<Vec<String>>,
+    /// Targets with messages to send.
+    to_serve: Vec<String>,
+    /// Incidents that this collector doesn't stand behind, if that was asked.
+    unconfirmed: Option<Vec<UnconfirmedAlert>>,
 }
 
 /// The changes that wait, and the work at the store.
@@ -115,8 +116,7 @@ impl Recorder {
     /// Runs until the engine is gone.
     pub async fn run(self, mut emitted: mpsc::Receiver<Emitted>) {
         let mut queue = Queue::new();
-        let (begin, mut some) = (boot(), Vec::new());
-        let mut looks = Looks::new(begin);
+        let (mut looks, mut some) = (Looks::new(self.confirm), Vec::new());
         loop {
             // Under a load of changes too, silences and other collectors are heard of.
             if queue.work.is_none() {
@@ -137,10 +137,10 @@ impl Recorder {
                         self.on_written(&mut queue, written, refused);
                     }
                     Some(Answer::Read(Ok(seen))) => self.on_seen(&mut queue, &mut looks, seen),
-                    Some(Answer::Read(Err(error))) => looks.on_failed(&error),
+                    Some(Answer::Read(Err(error))) => looks.on_failed(&error, Instant::now()),
                     None => {}
                 },
-                () = sleep(looks.wait()), if queue.work.is_none() => {}
+                () = sleep(looks.wait(boot())), if queue.work.is_none() => {}
             }
             queue.send_what_is_due(&self.outbox);
         }
@@ -160,7 +160,7 @@ impl Recorder {
                     entries.into_iter().partition(|(entry, sent)| entry.sent() > *sent);
                 done.iter().for_each(|(entry, _)| self.engine.on_stored(&entry.emitted));
                 queue.put_back(again.into_iter().map(|(entry, _)| entry));
-                self.outbox.wake();
+                self.outbox.wake(|_| true);
             }
             Err(error) if refused && entries.len() == 1 => {
                 // Nothing helps, and others wait.
@@ -194,60 +194,44 @@ impl Recorder {
     fn queued(&self, emitted: Emitted) -> QueuedChange {
         let incident = incident(&emitted);
         let rules = self.engine.rules();
-        let client = ClientId::new(&incident.subject.client).ok();
-        let alias = client.and_then(|id| self.live.client(&id)).map(|it| it.alias);
-        let (alias, url) = (alias.unwrap_or_default(), (self.url)());
-        let words = Words { alias: &alias, url: url.as_deref(), zone: &rules.zone };
-        let facts = MessageFacts::new(&incident, &emitted.rule, words);
+        let facts = self.facts(&incident, &rules);
         let event = emitted.what.event();
         let resolved = event == AlertEvent::Resolved;
         // Trouble that is over in quiet hours is told after them.
         let quiet = emitted.rule.quiet_until(emitted.at.wall_ns, &rules.zone);
         let held_until_ns = quiet.filter(|_| resolved).unwrap_or_default();
-        let wants = |name: &&String| {
-            let target = self.outbox.target(name);
-            target.is_some_and(|it| it.wants(emitted.rule.severity, resolved))
-        };
-        let mut targets = emitted.rule.targets.iter().filter(wants).peekable();
-        let mut messages = Vec::new();
-        if targets.peek().is_some() {
-            match serde_json::to_string(&facts) {
-                Ok(body) => {
-                    let facts = facts.of_incident(&incident.id, event);
-                    messages.extend(targets.map(|name| {
-                        let (target, body) = (name.clone(), body.clone());
-                        let message = QueuedMessage { target, held_until_ns, sent: false, body };
-                        Prepared::new(message, facts.clone())
-                    }));
-                }
-                Err(error) => {
-                    tracing::error!(error = %error.in_full(), "a message can't be written as JSON");
-                }
-            }
-        }
-        QueuedChange::new(emitted, incident, messages)
+        let unwanted = self.outbox.unwanting(emitted.rule.severity, resolved);
+        let wanted = emitted.rule.targets.iter().filter(|it| !unwanted.contains(it));
+        let targets: Vec<String> = wanted.cloned().collect();
+        let wording = QueuedWording { body: json(&facts), held_until_ns, unwanted };
+        let facts = facts.of_incident(&incident.id, event);
+        let messages = targets.into_iter().map(|name| Prepared::new(name, facts.clone()));
+        let messages = messages.collect();
+        QueuedChange::new(emitted, incident, wording, messages)
+    }
+
+    /// What messages about an incident say.
+    fn facts(&self, incident: &AlertIncident, rules: &AlertRules) -> MessageFacts {
+        let client = ClientId::new(&incident.subject.client).ok();
+        let alias = client.and_then(|id| self.live.client(&id)).map(|it| it.alias);
+        let (alias, url) = (alias.unwrap_or_default(), (self.url)());
+        let words = Words { alias: &alias, url: url.as_deref(), zone: &rules.zone };
+        MessageFacts::new(incident, words)
     }
 
     /// Reads what others wrote, if it is time to.
     fn look(&self, looks: &mut Looks) -> Option<Work> {
-        let now = boot();
-        let every = if self.engine.rules().rules.is_empty() { IDLE } else { SYNC };
-        if now.saturating_sub(looks.looked) < every && looks.looked > Duration::ZERO {
-            return None;
-        }
-        looks.looked = now;
-        let confirms = now.saturating_sub(looks.confirmed) >= CONFIRM;
-        if confirms {
-            looks.confirmed = now;
-        }
-        let (store, name) = (self.store.clone(), self.name.clone());
+        let look = looks.begin(boot(), !self.engine.rules().rules.is_empty())?;
+        let (store, name, run) = (self.store.clone(), self.name.clone(), self.run);
+        let ids = look.confirms.then(|| self.engine.stands_behind());
         let look = async move {
             let (open, silences) = (store.open_alerts().await?, store.silences(now_ns()).await?);
-            let gone = match confirms {
-                true => Some(store.confirm_alerts(&name, GONE, now_ns()).await?),
-                false => None,
+            let to_serve = store.targets_to_serve(run, now_ns()).await?;
+            let unconfirmed = match ids {
+                Some(ids) => Some(store.confirm_alerts(&name, &ids, now_ns()).await?),
+                None => None,
             };
-            Ok::<_, StoreError>(Seen { open, silences, gone })
+            Ok::<_, StoreError>(Seen { open, silences, to_serve, unconfirmed })
         };
         let look = async move {
             match timeout(LOOK_MAX, look).await {
@@ -268,25 +252,44 @@ impl Recorder {
         for (rule, number) in numbers(&seen.open, &looks.shown) {
             metrics::gauge!(FIRING, "rule" => rule.to_owned()).set(number);
         }
-        let ripe = boot().saturating_sub(looks.begin) > ORPHANED;
-        let is_orphan = |incident: &&AlertIncident| {
-            ripe && !rules.rules.iter().any(|rule| *rule.name == *incident.rule)
-        };
-        let orphans: Vec<AlertChange> = seen.open.iter().filter(is_orphan).map(orphaned).collect();
-        if looks.failures.succeeded() {
-            tracing::info!("the store tells of alerts again");
-        }
-        if let Some(gone) = &seen.gone {
-            // After an outage of the store, the others too must be able to confirm theirs first.
-            let since = *looks.confirming_since.get_or_insert_with(boot);
-            if boot().saturating_sub(since) >= CONFIRM * 5 {
-                self.engine.on_gone(gone);
+        looks.on_seen(!seen.open.is_empty() || !seen.to_serve.is_empty());
+        self.outbox.wake(|target| seen.to_serve.iter().any(|it| it == target));
+        let unconfirmed = seen.unconfirmed.filter(|_| looks.on_confirmed(boot()));
+        let mut ends: Vec<AlertChange> = Vec::new();
+        for it in unconfirmed.unwrap_or_default() {
+            if let Some(incident) = seen.open.iter().find(|incident| incident.id == it.id)
+                && let Some(how) = ended(incident, &it, (&rules, &self.name), self.confirm)
+            {
+                ends.push(self.abandoned(incident, how, &rules));
             }
         }
         self.engine.sync(&seen.open, seen.silences);
-        if !orphans.is_empty() {
-            queue.work = Some(write(self.store.clone(), orphans));
+        if !ends.is_empty() {
+            queue.work = Some(write(self.store.clone(), ends));
         }
+    }
+
+    /// The end of an incident that no collector stands behind, for all that were told of it.
+    fn abandoned(
+        &self,
+        incident: &AlertIncident,
+        ended: &'static str,
+        rules: &AlertRules,
+    ) -> AlertChange {
+        let at_ns = now_ns();
+        let over = AlertIncident {
+            resolved_ns: Some(at_ns),
+            ended: Some(ended.to_owned()),
+            ..incident.clone()
+        };
+        let message = EndMessage {
+            body: json(&self.facts(&over, rules)),
+            unwanted: self.outbox.unwanting(Severity::of_name(&over.severity), true),
+            ..EndMessage::default()
+        };
+        let AlertIncident { id, rule, subject, fired_ns, worst, worst_ns, .. } = over;
+        let which = AlertRef { id, rule, subject, fired_ns };
+        AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, message)
     }
 }
 
@@ -394,12 +397,10 @@ fn numbers<'a>(
     numbers.into_iter()
 }
 
-/// The end of an incident whose rule is gone.
-fn orphaned(incident: &AlertIncident) -> AlertChange {
-    let AlertIncident { id, rule, subject, fired_ns, worst, worst_ns, .. } = incident.clone();
-    let which = AlertRef { id, rule, subject, fired_ns };
-    let (at_ns, ended) = (now_ns(), "rule_removed");
-    AlertChange::Resolve(AlertEnd { which, at_ns, worst, worst_ns, ended }, vec![])
+/// The facts of a message as the store keeps them.
+fn json(facts: &MessageFacts) -> String {
+    // It has no maps with other keys than texts, which alone can fail.
+    serde_json::to_string(facts).unwrap_or_default()
 }
 
 #[cfg(test)]

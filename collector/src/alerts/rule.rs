@@ -73,6 +73,18 @@ impl AlertRules {
         self.rules.iter().any(|rule| rule.source() == MeasureSource::Sample)
     }
 
+    /// The number of the rule of this name, if it measures the same.
+    #[must_use]
+    pub fn position_of(&self, name: &str, measure: &str) -> Option<usize> {
+        self.rules.iter().position(|rule| *rule.name == *name && rule.measure.name() == measure)
+    }
+
+    /// The number that a rule has among these: the one of its name, if it measures the same.
+    #[must_use]
+    pub fn position(&self, rule: &AlertRule) -> Option<usize> {
+        self.position_of(&rule.name, rule.measure.name())
+    }
+
     /// The rules of a config.
     ///
     /// # Errors
@@ -198,6 +210,14 @@ impl AlertRule {
     #[must_use]
     pub fn is_about_nic(&self, nic: &str) -> bool {
         self.nics.as_ref().is_none_or(|globs| globs.is_match(nic))
+    }
+
+    /// True if it is about this part of a subject that it is about: a NIC and a direction, or the whole of it.
+    #[must_use]
+    pub fn is_about_part(&self, nic: Option<&str>, direction: Option<AlertDirection>) -> bool {
+        let of_nics = self.source() == MeasureSource::Sample;
+        let direction = direction.is_none_or(|it| self.direction.is_none_or(|only| only == it));
+        nic.map_or(!of_nics, |nic| of_nics && self.is_about_nic(nic)) && direction
     }
 
     /// The directions that it is about.

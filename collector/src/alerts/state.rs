@@ -120,6 +120,15 @@ impl State {
             Self::Firing(firing) => firing.heard,
         }
     }
+
+    /// The state once its rule has other bounds: by these nothing was held yet, and nothing was calm.
+    #[must_use]
+    pub const fn under_other_bounds(self) -> Option<Self> {
+        match self {
+            Self::PendingState(_) => None,
+            Self::Firing(firing) => Some(Self::Firing(Firing { calm_since: None, ..firing })),
+        }
+    }
 }
 
 impl RuleBounds {

@@ -1,7 +1,7 @@
 //! What is looked at every second: where clients are, their clocks and certificates, and the collector
 //! itself.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use wire::id::ClientId;
 use super::config::AlertDirection;
 use super::engine::Engine;
 use super::measure::{Measure, MeasureSource};
-use super::owner::Owner;
+use super::owner::{Judge, Owner};
 use super::state::Value;
 use crate::accounts::{AccountBook, CycleName, CycleState, warning_names};
 use crate::live::{ClientStatus, Live};
@@ -103,13 +103,18 @@ fn look(engine: &Engine, sights: &Sights, settled: bool) {
     if asked(Measure::Account) {
         look_at_accounts(engine, &sights.book);
     }
-    let elsewhere: HashSet<&ClientId> =
-        statuses.iter().filter(|it| it.elsewhere && it.up).map(|it| &it.client).collect();
+    let up = statuses.iter().filter(|it| it.up);
+    let up: HashMap<&ClientId, bool> = up.map(|it| (&it.client, it.elsewhere)).collect();
     engine.tick(|owner| match owner {
-        Owner::Client(client) => elsewhere.contains(client),
-        Owner::Collector(name) => *name != sights.name,
+        Owner::Client(client) => match up.get(client) {
+            Some(true) => Judge::Elsewhere,
+            Some(false) => Judge::Here,
+            None => Judge::Each,
+        },
+        Owner::Collector(name) if *name == sights.name => Judge::Here,
+        Owner::Collector(_) => Judge::Others,
         Owner::Account { account, warning, cycle } => {
-            may_stand(&sights.book, account, warning, cycle)
+            judge_of(&sights.book, account, warning, cycle)
         }
     });
 }
@@ -170,16 +175,21 @@ pub fn look_at_accounts(engine: &Engine, book: &AccountBook) {
     }
 }
 
-/// True while a warning of an account may stand although it isn't known here: its cycle runs, or it isn't
-/// known yet which one runs.
+/// Who judges a warning of an account. While its cycle runs, and until it is known which one runs, it stands
+/// although it isn't known here: another collector may have given it. Of an account or a warning that this
+/// collector's config doesn't have, others judge.
 #[must_use]
-pub fn may_stand(book: &AccountBook, account: &str, warning: &str, cycle: &str) -> bool {
+pub fn judge_of(book: &AccountBook, account: &str, warning: &str, cycle: &str) -> Judge {
     let accounts = book.accounts();
     let billed = accounts.iter().find(|it| it.name.as_str() == account);
-    let given = billed.is_some_and(|it| warning_names(it).iter().any(|name| name == warning));
+    if !billed.is_some_and(|it| warning_names(it).iter().any(|name| name == warning)) {
+        return Judge::Others;
+    }
     let latest = book.latest();
-    let statement = latest.iter().find(|it| it.account == account);
-    given && statement.is_none_or(|it| it.cycle.to_string() == cycle)
+    match latest.iter().find(|it| it.account == account) {
+        Some(statement) if statement.cycle.to_string() != cycle => Judge::Each,
+        _ => Judge::Elsewhere,
+    }
 }
 
 /// A value of the collector itself.

@@ -11,7 +11,9 @@ use wire::pem::{self, TlsFiles};
 use super::health::Health;
 use crate::accounts::AccountBook;
 use crate::alerts::watch::{self, CertificateEnd, Sights};
-use crate::alerts::{AlertOutbox, AlertRules, AlertsSection, Engine, Recorder, Target, targets};
+use crate::alerts::{
+    AlertOutbox, AlertRules, AlertsSection, CONFIRM, Engine, Recorder, Target, targets,
+};
 use crate::config::Config;
 use crate::live::Live;
 use crate::store::Database;
@@ -61,7 +63,8 @@ impl Alerting {
         let plan = AlertPlan::of(&config.alerts)?;
         let (engine, emitted) = Engine::new(plan.rules);
         live.set_tap(engine.clone());
-        let outbox = Arc::new(AlertOutbox::new(store.clone(), run_number()));
+        let run = run_number();
+        let outbox = Arc::new(AlertOutbox::new(store.clone(), run));
         outbox.serve(plan.targets);
         let url = Arc::new(RwLock::new(plan.url));
         let read = url.clone();
@@ -72,6 +75,8 @@ impl Alerting {
             live: live.clone(),
             url: Arc::new(move || read.read().unwrap_or_else(PoisonError::into_inner).clone()),
             name: host_name(),
+            run,
+            confirm: CONFIRM,
         };
         let (files, data_dir) = (certificate_files(config, keys), config.data_dir.clone());
         let health = health.clone();

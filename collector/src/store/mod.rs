@@ -59,8 +59,8 @@ pub use self::rows::accounts::{
 };
 pub use self::rows::alerts::{
     AlertChange, AlertCursor, AlertDelivery, AlertEnd, AlertEvent, AlertIncident, AlertPage,
-    AlertRange, AlertRef, AlertSilence, AlertSubject, ClaimedMessage, MessageLease, MessageOutcome,
-    QueuedMessage, RETRY_MAX_NS,
+    AlertRange, AlertRef, AlertSilence, AlertSubject, ClaimedMessage, EndMessage, MessageLease,
+    MessageOutcome, QueuedMessage, RETRY_MAX_NS, SettledMessage, UnconfirmedAlert,
 };
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};

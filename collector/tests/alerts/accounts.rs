@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use collector::accounts::{AccountBook, Accounts};
-use collector::alerts::watch::{look_at_accounts, may_stand};
+use collector::alerts::Judge;
+use collector::alerts::watch::{judge_of, look_at_accounts};
 use collector::store::{AccountEntry, EntryKind};
 use collector::time::now_ns;
 use testbed::until;
@@ -60,7 +61,9 @@ async fn a_warning_of_an_account_is_told_once_to_the_targets_of_the_rule() {
     // A collector that doesn't know the warning yet, because another gave it, doesn't end it.
     let elsewhere = tempfile::tempdir().unwrap();
     let other = AccountBook::new(crate::parts::store(&elsewhere), accounts.clone());
-    assert!(may_stand(&other, "transit", "80%", &cycle), "nothing is known yet");
+    let judge =
+        |account: &str, warning: &str, cycle: &str| judge_of(&other, account, warning, cycle);
+    assert_eq!(judge("transit", "80%", &cycle), Judge::Elsewhere, "nothing is known yet");
     other.renew(now_ns()).await.unwrap();
     assert!(other.latest().iter().all(|it| it.warnings.is_empty()));
     let begun = std::time::Instant::now();
@@ -69,14 +72,11 @@ async fn a_warning_of_an_account_is_told_once_to_the_targets_of_the_rule() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(receiver.requests().len(), 1, "still one message");
-    assert!(may_stand(&other, "transit", "80%", &cycle));
-    for gone in [
-        ("transit", "70%", cycle.as_str()),
-        ("other", "80%", &cycle),
-        ("transit", "80%", "2020-01"),
-    ] {
-        assert!(!may_stand(&other, gone.0, gone.1, gone.2), "{gone:?}");
-    }
+    assert_eq!(judge("transit", "80%", &cycle), Judge::Elsewhere);
+    assert_eq!(judge("transit", "80%", "2020-01"), Judge::Each, "its cycle is over");
+    // Not of this collector's config.
+    assert_eq!(judge("transit", "70%", &cycle), Judge::Others);
+    assert_eq!(judge("other", "80%", &cycle), Judge::Others);
     // The next cycle begins without warnings.
     let next = accounts[1].schedule.cycle_at(now_ns()).to_ns;
     book.renew(next + 1).await.unwrap();

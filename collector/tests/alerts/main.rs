@@ -4,6 +4,7 @@
 
 mod accounts;
 mod delivery;
+mod keepers;
 mod mail;
 mod parts;
 mod programs;

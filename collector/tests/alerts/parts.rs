@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use collector::alerts::{AlertOutbox, AlertRules, AlertsSection, Engine, Recorder, targets};
+use collector::alerts::{
+    AlertOutbox, AlertRules, AlertsSection, CONFIRM, Engine, Recorder, targets,
+};
 use collector::config::{self, Config};
 use collector::live::Live;
 use collector::store::Database;
@@ -59,6 +62,16 @@ pub fn client(id: &str) -> ClientId {
 
 impl Parts {
     pub fn start(section: &AlertsSection, store: Arc<dyn Database>, run: u64) -> Self {
+        Self::confirming(section, store, run, CONFIRM)
+    }
+
+    /// The same with an interval in which it confirms what it stands behind.
+    pub fn confirming(
+        section: &AlertsSection,
+        store: Arc<dyn Database>,
+        run: u64,
+        confirm: Duration,
+    ) -> Self {
         let live = Live::new();
         let (engine, emitted) = Engine::new(AlertRules::of(section).unwrap());
         live.set_tap(engine.clone());
@@ -71,7 +84,9 @@ impl Parts {
             outbox,
             live: live.clone(),
             url: Arc::new(move || url.clone()),
-            name: "collector test".to_owned(),
+            name: format!("collector {run}"),
+            run,
+            confirm,
         };
         let task = tokio::spawn(recorder.run(emitted));
         Self { live, engine, task, totals: BTreeMap::new() }

@@ -1,5 +1,6 @@
 //! Rules as operators write them: what is refused and how, and what fires.
 
+use collector::alerts::Judge;
 use collector::alerts::watch::look_at_tags;
 use collector::store::{ClientTags, TaggedClient};
 use settings::InFull;
@@ -173,7 +174,7 @@ async fn a_rule_about_tags_follows_them() {
             .collect();
         parts.live.on_tagged(&tagged);
         look_at_tags(&parts.engine, &parts.live);
-        parts.engine.tick(|_| false);
+        parts.engine.tick(|_| Judge::Here);
     };
     ["web-1", "web-2"].into_iter().for_each(|id| parts.connect(id, ""));
     parts.load("web-1", 99);

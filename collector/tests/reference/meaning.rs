@@ -79,7 +79,7 @@ pub const TABLES: [(&str, &str); 32] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 80] = [
+const IN_TABLE: [(&str, &str, &str); 81] = [
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -149,7 +149,8 @@ const IN_TABLE: [(&str, &str, &str); 80] = [
         "ended",
         "How it ended: `calm`, `no_data`, `rule_removed`, `rule_changed` or `collector_gone`",
     ),
-    ("alerts", "confirmed_at", "When the collector that it is about last said that it runs"),
+    ("alerts", "confirmed_at", "When a collector last said that a rule of it is about it"),
+    ("alerts", "confirmed_by", "That collector; empty: the one that opened it"),
     ("alert_messages", "incident", "`alerts.id`"),
     ("alert_messages", "event", "`firing` or `resolved`"),
     ("alert_messages", "target", "Name of the target"),

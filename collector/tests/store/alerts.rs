@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use collector::store::{
     AlertChange, AlertCursor, AlertEnd, AlertEvent, AlertIncident, AlertRange, AlertRef,
-    AlertSilence, AlertSubject, ClaimedMessage, Database, MessageLease, MessageOutcome,
-    QueuedMessage, RetentionLimits,
+    AlertSilence, AlertSubject, ClaimedMessage, Database, EndMessage, MessageLease, MessageOutcome,
+    QueuedMessage, RetentionLimits, SettledMessage,
 };
 use collector::time::now_ns;
 use testbed::until;
@@ -52,6 +52,10 @@ fn messages(body: &str) -> Vec<QueuedMessage> {
     vec![message("mail"), message("ops")]
 }
 
+fn over(body: &str) -> EndMessage {
+    EndMessage { body: body.into(), ..EndMessage::default() }
+}
+
 fn end(client: &str, fired_ns: WallNs) -> AlertEnd {
     let which =
         AlertRef { id: String::new(), rule: "full".into(), subject: subject(client), fired_ns };
@@ -67,8 +71,9 @@ async fn claim(
 }
 
 async fn settle(store: &Arc<dyn Database>, message: &ClaimedMessage, outcome: MessageOutcome) {
-    let key = (message.incident.as_str(), message.event);
-    store.settle_message("ops", key, &outcome, now_ns()).await.unwrap();
+    let (incident, event) = (message.incident.clone(), message.event);
+    let settled = [SettledMessage { incident, event, outcome }];
+    store.settle_messages("ops", &settled, now_ns()).await.unwrap();
 }
 
 async fn page(store: &Arc<dyn Database>) -> Vec<AlertIncident> {
@@ -108,11 +113,11 @@ pub async fn of_one_rule_and_subject_one_incident_is_open_and_told_once(place: &
     }
     // Both see its end, too; one of them only later, when it fires anew.
     for _ in 0..2 {
-        let resolve = AlertChange::Resolve(end("web", at), messages("over"));
+        let resolve = AlertChange::Resolve(end("web", at), over("over"));
         store.change_alerts(&[resolve], now_ns()).await.unwrap();
     }
     let again = AlertChange::Open(incident("c", "web", at + 9 * SECOND), vec![]);
-    let late = AlertChange::Resolve(end("web", at), messages("over"));
+    let late = AlertChange::Resolve(end("web", at), over("over"));
     store.change_alerts(&[again, late], now_ns()).await.unwrap();
     let known = page(&store).await;
     let ids: Vec<_> = known.iter().map(|it| (it.id.as_str(), it.ended.as_deref())).collect();
@@ -163,7 +168,7 @@ pub async fn that_it_is_over_is_told_after_that_it_began(place: &impl Place) {
     let at = now();
     let changes = [
         AlertChange::Open(incident("a", "web", at), messages("began")),
-        AlertChange::Resolve(end("web", at), messages("over")),
+        AlertChange::Resolve(end("web", at), over("over")),
     ];
     store.change_alerts(&changes, now_ns()).await.unwrap();
     let first = claim(&store, "ops", LEASE).await;
@@ -195,8 +200,8 @@ pub async fn a_muted_incident_is_told_later_or_never(place: &impl Place) {
     store.change_alerts(&changes, now_ns()).await.unwrap();
     assert_eq!(claim(&store, "ops", LEASE).await, []);
     // One is over before the quiet hours are.
-    let over = AlertChange::Resolve(end("db", at), messages("over"));
-    store.change_alerts(&[over], now_ns()).await.unwrap();
+    let ended = AlertChange::Resolve(end("db", at), over("over"));
+    store.change_alerts(&[ended], now_ns()).await.unwrap();
     assert_eq!(claim(&store, "ops", LEASE).await, []);
     let which =
         AlertRef { id: String::new(), rule: "full".into(), subject: subject("web"), fired_ns: at };
@@ -206,9 +211,8 @@ pub async fn a_muted_incident_is_told_later_or_never(place: &impl Place) {
     }
     let told = claim(&store, "ops", LEASE).await;
     assert_eq!(told.iter().map(|it| it.body.as_str()).collect::<Vec<_>>(), ["still"]);
-    let held =
-        QueuedMessage { held_until_ns: now() + 3600 * SECOND, ..messages("over").pop().unwrap() };
-    let over = AlertChange::Resolve(end("web", at), vec![held]);
+    let held = EndMessage { held_until_ns: now() + 3600 * SECOND, ..over("over") };
+    let over = AlertChange::Resolve(end("web", at), held);
     store.change_alerts(&[over], now_ns()).await.unwrap();
     settle(&store, &told[0], MessageOutcome::Sent).await;
     assert_eq!(claim(&store, "ops", LEASE).await, [], "held until quiet hours are over");
@@ -247,9 +251,9 @@ pub async fn alerts_that_are_over_are_deleted_by_age_with_their_messages(place: 
     let (long_ago, lately) = (now() - 100 * 86_400 * SECOND, now() - 3600 * SECOND);
     let changes = [
         AlertChange::Open(incident("old", "web", long_ago), messages("old")),
-        AlertChange::Resolve(end("web", long_ago), messages("old")),
+        AlertChange::Resolve(end("web", long_ago), over("old")),
         AlertChange::Open(incident("new", "web", lately), messages("new")),
-        AlertChange::Resolve(end("web", lately), messages("new")),
+        AlertChange::Resolve(end("web", lately), over("new")),
         AlertChange::Open(incident("still", "db", long_ago), messages("still")),
     ];
     store.change_alerts(&changes, now_ns()).await.unwrap();
@@ -268,7 +272,7 @@ pub async fn history_comes_page_by_page_by_time_rule_and_client(place: &impl Pla
     let mut changes: Vec<AlertChange> = Vec::new();
     for client in ["a", "b", "c"] {
         changes.push(AlertChange::Open(incident(client, client, at), vec![]));
-        changes.push(AlertChange::Resolve(end(client, at), vec![]));
+        changes.push(AlertChange::Resolve(end(client, at), over("over")));
     }
     let other = AlertIncident { rule: "lost".into(), ..incident("d", "a", at + 5 * SECOND) };
     changes.push(AlertChange::Open(other, messages("d")));
@@ -311,13 +315,14 @@ pub async fn a_change_that_comes_again_notes_what_was_sent_meanwhile(place: &imp
     };
     let which =
         || AlertRef { id: "a".into(), rule: "full".into(), subject: subject("web"), fired_ns: at };
-    let over = || AlertEnd { which: which(), ..end("web", at) };
+    let ended = || AlertEnd { which: which(), ..end("web", at) };
+    let sent_over = || EndMessage { sent: vec!["ops".into()], ..over("c") };
     let muted = || AlertIncident { announced: false, ..incident("a", "web", at) };
     // Nobody knows that the first calls were committed; meanwhile `ops` was told without the store.
     for (first, again) in [
         (AlertChange::Open(muted(), vec![]), AlertChange::Open(muted(), vec![])),
         (AlertChange::Announce(which(), messages("b")), AlertChange::Announce(which(), sent("b"))),
-        (AlertChange::Resolve(over(), messages("c")), AlertChange::Resolve(over(), sent("c"))),
+        (AlertChange::Resolve(ended(), over("c")), AlertChange::Resolve(ended(), sent_over())),
         (
             AlertChange::Open(incident("d", "db", at), messages("d")),
             AlertChange::Open(incident("d", "db", at), sent("d")),
@@ -333,24 +338,98 @@ pub async fn a_change_that_comes_again_notes_what_was_sent_meanwhile(place: &imp
     assert_eq!(sent.count(), 3);
 }
 
-pub async fn incidents_about_a_collector_are_confirmed_by_it(place: &impl Place) {
+pub async fn of_what_a_collector_does_not_stand_behind_it_is_told_who_did_and_when(
+    place: &impl Place,
+) {
     let store = place.open().await;
-    let (long_ago, lately) = (now() - 7200 * SECOND, now() - 60 * SECOND);
-    let about = |id: &str, name: &str, fired_ns| AlertIncident {
-        subject: AlertSubject { name: name.into(), ..AlertSubject::default() },
-        ..incident(id, "", fired_ns)
+    let at = now();
+    let two_hours_ago = at - 7200 * SECOND;
+    let open = ["a", "b", "c"].map(|id| {
+        AlertChange::Open(AlertIncident { since_ns: two_hours_ago, ..incident(id, id, at) }, vec![])
+    });
+    store.change_alerts(&open, now_ns()).await.unwrap();
+    let end = AlertChange::Resolve(end("c", at), over("c"));
+    store.change_alerts(&[end], now_ns()).await.unwrap();
+    let confirm = async |name: &str, ids: &[&str]| -> Vec<(String, bool)> {
+        let ids: Vec<String> = ids.iter().map(|it| (*it).to_owned()).collect();
+        let found = store.confirm_alerts(name, &ids, now_ns()).await.unwrap();
+        assert!(found.iter().all(|it| it.since < Duration::from_secs(60)), "{found:?}");
+        found.into_iter().map(|it| (it.id, it.own)).collect()
     };
-    let changes = [
-        AlertChange::Open(about("a", "collector a", long_ago), vec![]),
-        AlertChange::Open(about("b", "collector b", long_ago), vec![]),
-        AlertChange::Open(about("c", "collector c", lately), vec![]),
-        AlertChange::Open(about("d", "transit 80% 2026-11", long_ago), vec![]),
-        AlertChange::Open(incident("e", "web", long_ago), vec![]),
+    let all = |own: [bool; 2]| vec![("a".to_owned(), own[0]), ("b".to_owned(), own[1])];
+    // Nobody has said yet who opened them.
+    assert_eq!(confirm("collector a", &[]).await, all([true, true]));
+    assert_eq!(confirm("collector a", &["a", "b", "c"]).await, []);
+    assert_eq!(confirm("collector b", &[]).await, all([false, false]));
+    assert_eq!(confirm("collector b", &["b"]).await, all([false, true])[..1]);
+    assert_eq!(confirm("collector a", &[]).await, all([true, false]));
+    // It is long ago.
+    place.execute("UPDATE alerts SET confirmed_at = since WHERE id = 'a'").await;
+    let found = store.confirm_alerts("collector a", &[], now_ns()).await.unwrap();
+    let hours: Vec<_> = found.iter().map(|it| it.since.as_secs() / 3600).collect();
+    assert_eq!(hours, [2, 0]);
+}
+
+pub async fn those_who_were_told_that_it_fires_are_told_that_it_is_over(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let open = AlertChange::Open(incident("a", "web", at), messages("began"));
+    store.change_alerts(&[open], now_ns()).await.unwrap();
+    let claimed = claim(&store, "ops", LEASE).await;
+    settle(&store, &claimed[0], MessageOutcome::Sent).await;
+    // `mail` wants no such message, and `new` heard it from another collector's memory.
+    let (unwanted, sent) = (vec!["mail".to_owned()], vec!["new".to_owned()]);
+    let message = EndMessage { unwanted, sent, ..over("over") };
+    let resolve = AlertChange::Resolve(end("web", at), message);
+    store.change_alerts(&[resolve], now_ns()).await.unwrap();
+    let deliveries = store.alerts(&AlertRange::newest(10)).await.unwrap().deliveries;
+    let over = deliveries.iter().filter(|it| it.event == AlertEvent::Resolved);
+    let over: Vec<_> = over.map(|it| (it.target.as_str(), it.state.as_str())).collect();
+    assert_eq!(over, [("new", "sent"), ("ops", "waiting")]);
+}
+
+pub async fn only_targets_with_something_to_send_are_to_be_served(place: &impl Place) {
+    let store = place.open().await;
+    let to_serve = async || store.targets_to_serve(LEASE.collector, now_ns()).await.unwrap();
+    assert_eq!(to_serve().await, Vec::<String>::new());
+    let open = AlertChange::Open(incident("a", "web", now()), messages("a"));
+    store.change_alerts(&[open], now_ns()).await.unwrap();
+    let mut both = to_serve().await;
+    both.sort();
+    assert_eq!(both, ["mail", "ops"]);
+    let claimed = claim(&store, "ops", LEASE).await;
+    assert_eq!(to_serve().await, ["mail"], "one is being sent");
+    settle(&store, &claimed[0], MessageOutcome::Retry(Duration::ZERO, "busy".into())).await;
+    assert_eq!(to_serve().await.len(), 2);
+}
+
+pub async fn messages_are_settled_together(place: &impl Place) {
+    let store = place.open().await;
+    let at = now();
+    let open = ["a", "b", "c"].map(|id| AlertChange::Open(incident(id, id, at), messages(id)));
+    store.change_alerts(&open, now_ns()).await.unwrap();
+    let claimed = claim(&store, "ops", LEASE).await;
+    let outcomes = [
+        MessageOutcome::Sent,
+        MessageOutcome::Retry(Duration::from_secs(300), "busy".into()),
+        MessageOutcome::Failed("foreign \0 text".into()),
     ];
-    store.change_alerts(&changes, now_ns()).await.unwrap();
-    let hour = Duration::from_secs(3600);
-    let confirm = async |name: &str| store.confirm_alerts(name, hour, now_ns()).await.unwrap();
-    assert_eq!(confirm("collector a").await, ["b"]);
-    assert_eq!(confirm("collector b").await, Vec::<String>::new(), "a has just confirmed its own");
-    assert_eq!(confirm("collector a").await, Vec::<String>::new());
+    let settled: Vec<SettledMessage> = claimed
+        .iter()
+        .zip(outcomes)
+        .map(|(it, outcome)| {
+            let (incident, event) = (it.incident.clone(), it.event);
+            SettledMessage { incident, event, outcome }
+        })
+        .collect();
+    store.settle_messages("ops", &settled, now_ns()).await.unwrap();
+    let deliveries = store.alerts(&AlertRange::newest(10)).await.unwrap().deliveries;
+    let mut states: Vec<_> = deliveries
+        .iter()
+        .filter(|it| it.target == "ops")
+        .map(|it| (it.state.as_str(), it.error.is_some(), it.ended_ns.is_some()))
+        .collect();
+    states.sort_unstable();
+    assert_eq!(states, [("failed", true, true), ("sent", false, true), ("waiting", true, false)]);
+    assert_eq!(claim(&store, "ops", LEASE).await, []);
 }

@@ -72,41 +72,44 @@ fn silence_of_a_client_counts_from_when_it_is_no_longer_elsewhere() {
     let (engine, mut changes) = engine("\"measure\": \"utilisation\"");
     engine.sync(&[open("utilisation", of_client("web-1", "eth0"))], vec![]);
     // An hour at another collector, then it comes here.
-    engine.tick_at(in_seconds(3600), |_| true);
-    engine.tick_at(in_seconds(3600 + 299), |_| false);
+    engine.tick_at(in_seconds(3600), |_| Judge::Elsewhere);
+    engine.tick_at(in_seconds(3600 + 299), |_| Judge::Here);
     assert_eq!(ends(&mut changes), []);
-    engine.tick_at(in_seconds(3600 + 302), |_| false);
+    engine.tick_at(in_seconds(3600 + 302), |_| Judge::Here);
     assert_eq!(ends(&mut changes), [(ID.to_owned(), "no_data")]);
 }
 
 #[test]
-fn an_incident_about_a_collector_that_is_gone_ends() {
+fn a_collector_stands_behind_what_its_rules_are_about_and_not_behind_what_others_judge() {
     let (engine, mut changes) = engine("\"measure\": \"disk\"");
-    engine.sync(&[open("disk", of_collector("collector old"))], vec![]);
-    engine.tick_at(in_seconds(86_400), |_| true);
+    let incidents = [open("disk", of_collector("collector old"))];
+    for second in 0..3 {
+        engine.sync(&incidents, vec![]);
+        assert_eq!(engine.stands_behind(), Vec::<String>::new());
+        engine.tick_at(in_seconds(second * 86_400), |_| Judge::Others);
+        assert_eq!(engine.stands_behind(), Vec::<String>::new());
+    }
     assert_eq!(ends(&mut changes), [], "it may just run elsewhere");
-    engine.on_gone(&[ID.to_owned()]);
-    engine.tick_at(in_seconds(86_401), |_| true);
-    assert_eq!(ends(&mut changes), [(ID.to_owned(), "collector_gone")]);
+    engine.sync(&incidents, vec![]);
+    engine.tick_at(in_seconds(1), |_| Judge::Here);
+    assert_eq!(engine.stands_behind(), [ID]);
 }
 
 #[test]
 fn what_its_rule_is_no_longer_about_ends_once_tags_are_known() {
-    let (engine, mut changes) = engine("\"measure\": \"host_down\", \"tags\": [\"site=ams\"]");
-    engine.sync(&[open("host_down", of_client("web-1", ""))], vec![]);
-    engine.tick_at(in_seconds(1), |_| true);
+    let (engine, mut changes) = engine("\"measure\": \"clock\", \"tags\": [\"site=ams\"]");
+    engine.sync(&[open("clock", of_client("web-1", ""))], vec![]);
+    engine.tick_at(in_seconds(1), |_| Judge::Here);
     assert_eq!(ends(&mut changes), [], "after a start tags are not known");
     let tags = |value: &str| {
         let tag = format!("site={value}").parse().unwrap();
         HashMap::from([("web-1".to_owned(), TagSet::new([tag]).unwrap())])
     };
     engine.set_tags(tags("ams"));
-    engine.tick_at(in_seconds(2), |_| true);
+    engine.tick_at(in_seconds(2), |_| Judge::Here);
     assert_eq!(ends(&mut changes), []);
     engine.set_tags(tags("fra"));
-    engine.tick_at(in_seconds(3), |_| true);
-    assert_eq!(ends(&mut changes), [], "the collector where it is knows newer tags");
-    engine.tick_at(in_seconds(4), |_| false);
+    engine.tick_at(in_seconds(4), |_| Judge::Here);
     assert_eq!(ends(&mut changes), [(ID.to_owned(), "rule_changed")]);
 }
 
@@ -134,7 +137,7 @@ fn what_is_held_of_nics_that_are_gone_is_forgotten() {
         engine.shards.iter().map(states).sum()
     };
     assert_eq!(held(), 100);
-    engine.tick_at(in_seconds(302), |_| false);
+    engine.tick_at(in_seconds(302), |_| Judge::Here);
     assert_eq!(held(), 0);
     assert!(engine.shards.iter().all(|shard| lock(shard).is_empty()));
 }
@@ -148,6 +151,96 @@ fn samples_are_wanted_only_by_rules_about_them() {
     assert!(engine.wants_samples());
     engine.replace(AlertRules::default());
     assert!(!engine.wants_samples());
+}
+
+/// What was emitted, as letters: fires, is announced, resolves; with the incident's id.
+fn told(changes: &mut Changes) -> Vec<(char, IncidentId)> {
+    let mut told = Vec::new();
+    while let Ok(emitted) = changes.try_recv() {
+        told.push(match emitted.what {
+            What::Fire { firing, .. } => ('F', firing.id),
+            What::Announce(firing) => ('A', firing.id),
+            What::Resolve(firing, _) => ('R', firing.id),
+        });
+    }
+    told
+}
+
+#[test]
+fn new_rules_change_nothing_about_what_fires_by_the_same_rules_also_while_the_store_is_away() {
+    let (engine, mut changes) = engine("\"measure\": \"utilisation\", \"for\": \"0s\"");
+    let client = ClientId::new("web-1").unwrap();
+    engine.on_samples(&client, &[lossy("eth0")]);
+    let fired = told(&mut changes);
+    assert_eq!(fired.iter().map(|it| it.0).collect::<String>(), "F");
+    // One more rule, whose name comes first.
+    let section: AlertsSection = serde_json::from_str(
+        r#"{"rules": {"0": {"measure": "loss"}, "a": {"measure": "utilisation", "for": "0s", "clear_for": "5s"}}}"#,
+    )
+    .unwrap();
+    engine.replace(AlertRules::of(&section).unwrap());
+    engine.on_samples(&client, &[lossy("eth0")]);
+    assert_eq!(told(&mut changes), [], "it fires already");
+}
+
+#[test]
+fn a_rule_about_other_clients_does_not_end_what_the_rule_of_another_collector_found() {
+    let (engine, mut changes) = engine("\"measure\": \"host_down\", \"clients\": [\"db-*\"]");
+    engine.sync(&[open("host_down", of_client("web-1", ""))], vec![]);
+    // Down everywhere; then up here, which this collector's rule is not about either.
+    engine.tick_at(in_seconds(1), |_| Judge::Each);
+    engine.sync(&[open("host_down", of_client("web-1", ""))], vec![]);
+    engine.tick_at(in_seconds(400), |_| Judge::Here);
+    assert_eq!(ends(&mut changes), []);
+    assert_eq!(engine.stands_behind(), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_held_goes_on_by_the_same_bounds_and_begins_anew_by_others() {
+    let rules = |hold: &str| {
+        let json = format!(r#"{{"rules": {{"a": {{"measure": "disk", "for": "{hold}"}}}}}}"#);
+        AlertRules::of(&serde_json::from_str(&json).unwrap()).unwrap()
+    };
+    let (engine, _changes) = Engine::new(rules("1h"));
+    let full = Value { value: 1.0, measured_ns: now_ns(), patience: PATIENCE };
+    let owner = Owner::Collector("collector a".into());
+    let held = || engine.shards.iter().map(|it| lock(it).len()).sum::<usize>();
+    engine.observe(&owner, (Measure::Disk, None), &full, "");
+    engine.replace(rules("1h"));
+    engine.tick_at(in_seconds(1), |_| Judge::Here);
+    assert_eq!(held(), 1);
+    engine.replace(rules("2h"));
+    engine.tick_at(in_seconds(1), |_| Judge::Here);
+    assert_eq!(held(), 0);
+}
+
+#[test]
+fn what_ended_before_new_rules_is_forgotten_once_the_store_has_it() {
+    let (engine, mut changes) = engine("\"measure\": \"utilisation\", \"for\": \"0s\"");
+    let client = ClientId::new("web-1").unwrap();
+    engine.on_samples(&client, &[lossy("eth0")]);
+    engine.tick_at(in_seconds(302), |_| Judge::Here);
+    engine.replace(engine.rules());
+    while let Ok(emitted) = changes.try_recv() {
+        engine.on_stored(&emitted);
+    }
+    engine.tick_at(in_seconds(303), |_| Judge::Here);
+    assert!(engine.shards.iter().all(|shard| lock(shard).is_empty()));
+}
+
+#[test]
+fn a_direction_that_a_rule_is_no_longer_about_ends_at_once() {
+    let (engine, mut changes) = engine("\"measure\": \"utilisation\", \"direction\": \"tx\"");
+    let subject = AlertSubject { direction: "rx".into(), ..of_client("web-1", "eth0") };
+    let incident = open("utilisation", subject);
+    let (before, _) = self::engine("\"measure\": \"utilisation\"");
+    let both = before.rules();
+    let tx = engine.rules();
+    engine.replace(both);
+    engine.sync(&[incident], vec![]);
+    engine.replace(tx);
+    engine.tick_at(in_seconds(1), |_| Judge::Here);
+    assert_eq!(ends(&mut changes), [(ID.to_owned(), "rule_changed")]);
 }
 
 #[test]

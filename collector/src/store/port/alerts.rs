@@ -1,15 +1,14 @@
 //! Alerts: incidents and the messages about them, shared by the collectors of one store; and silences.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use wire::WallNs;
 
 use super::error::StoreError;
 use crate::store::rows::alerts::{
-    AlertChange, AlertEvent, AlertIncident, AlertPage, AlertRange, AlertSilence, ClaimedMessage,
-    MessageLease, MessageOutcome,
+    AlertChange, AlertIncident, AlertPage, AlertRange, AlertSilence, ClaimedMessage, MessageLease,
+    SettledMessage, UnconfirmedAlert,
 };
 
 /// Keeps incidents and the outbox. Of one rule and subject at most one incident is open.
@@ -27,12 +26,20 @@ pub trait Alerts: AlertReader + Silences {
     /// The open incidents. Cheap enough for a call every few seconds.
     async fn open_alerts(&self) -> Result<Vec<AlertIncident>, StoreError>;
 
-    /// Notes that the collector of this name still watches the open incidents about itself. Gives the ids
-    /// of those about other collectors that nobody has confirmed for `silent`.
+    /// Notes that the collector of this name stands behind the open incidents with these ids: rules of it
+    /// are about them. Gives the other open ones, by id.
     async fn confirm_alerts(
         &self,
         collector: &str,
-        silent: Duration,
+        ids: &[String],
+        now_ns: WallNs,
+    ) -> Result<Vec<UnconfirmedAlert>, StoreError>;
+
+    /// The targets that have messages to claim for this run of a collector. Cheap enough for a call every
+    /// few seconds.
+    async fn targets_to_serve(
+        &self,
+        collector: u64,
         now_ns: WallNs,
     ) -> Result<Vec<String>, StoreError>;
 
@@ -46,12 +53,11 @@ pub trait Alerts: AlertReader + Silences {
         now_ns: WallNs,
     ) -> Result<Vec<ClaimedMessage>, StoreError>;
 
-    /// Notes what became of a claimed message. Once it is sent or given up, this stays.
-    async fn settle_message(
+    /// Notes what became of claimed messages, in one transaction. Once one is sent or given up, this stays.
+    async fn settle_messages(
         &self,
         target: &str,
-        message: (&str, AlertEvent),
-        outcome: &MessageOutcome,
+        settled: &[SettledMessage],
         now_ns: WallNs,
     ) -> Result<(), StoreError>;
 }

@@ -18,7 +18,8 @@ use crate::store::port::alerts::Alerts;
 use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
     AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
-    INCIDENT_COLUMNS, MessageLease, MessageOutcome, QueuedMessage,
+    INCIDENT_COLUMNS, MessageLease, MessageOutcome, QueuedMessage, SettledMessage,
+    UnconfirmedAlert,
 };
 
 /// A value and its type in the database.
@@ -49,10 +50,23 @@ impl Alerts for PostgresStore {
     async fn confirm_alerts(
         &self,
         collector: &str,
-        silent: Duration,
+        ids: &[String],
+        _now_ns: WallNs,
+    ) -> Result<Vec<UnconfirmedAlert>, StoreError> {
+        self.lease(async |db| confirm(db, collector, ids).await).await
+    }
+
+    async fn targets_to_serve(
+        &self,
+        _collector: u64,
         _now_ns: WallNs,
     ) -> Result<Vec<String>, StoreError> {
-        self.lease(async |db| confirm(db, collector, silent).await).await
+        self.lease(async |db| {
+            let select = format!("SELECT DISTINCT target FROM alert_messages m WHERE {DUE}");
+            let rows = db.query_typed(&select, &[]).await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
     }
 
     async fn claim_messages(
@@ -65,14 +79,13 @@ impl Alerts for PostgresStore {
         self.lease(async |db| claim(db, target, lease, most).await).await
     }
 
-    async fn settle_message(
+    async fn settle_messages(
         &self,
         target: &str,
-        (incident, event): (&str, AlertEvent),
-        outcome: &MessageOutcome,
+        settled: &[SettledMessage],
         _now_ns: WallNs,
     ) -> Result<(), StoreError> {
-        self.lease(async |db| settle(db, target, (incident, event), outcome).await).await
+        self.lease(async |db| settle(db, target, settled).await).await
     }
 }
 
@@ -92,12 +105,13 @@ async fn change(db: &Client, changes: &[AlertChange], now_ns: WallNs) -> Result<
                 }
                 note_sent(db, (&which.id, AlertEvent::Firing), messages, now_ns).await?;
             }
-            AlertChange::Resolve(end, messages) => {
+            AlertChange::Resolve(end, message) => {
                 if let Some(id) = resolve(db, end).await? {
-                    queue(db, &id, AlertEvent::Resolved, messages, now_ns).await?;
+                    let messages = message.to(told(db, &id).await?);
+                    queue(db, &id, AlertEvent::Resolved, &messages, now_ns).await?;
                 }
                 let key = (end.which.id.as_str(), AlertEvent::Resolved);
-                note_sent(db, key, messages, now_ns).await?;
+                note_sent(db, key, &message.to(vec![]), now_ns).await?;
             }
         }
     }
@@ -108,8 +122,8 @@ async fn change(db: &Client, changes: &[AlertChange], now_ns: WallNs) -> Result<
 /// True unless an incident of the rule and subject is open.
 async fn insert(db: &Client, it: &AlertIncident) -> Result<bool, Failure> {
     let insert = format!(
-        "INSERT INTO alerts ({INCIDENT_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, $11,
-             $12, $13, $14, $15, $16, $17, NULL) ON CONFLICT DO NOTHING"
+        "INSERT INTO alerts ({INCIDENT_COLUMNS}, confirmed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+             NULL, $11, $12, $13, $14, $15, $16, $17, NULL, now()) ON CONFLICT DO NOTHING"
     );
     let AlertSubject { client, nic, direction, name } = &it.subject;
     let [since, fired, worst] = [it.since_ns, it.fired_ns, it.worst_ns].map(time);
@@ -162,6 +176,14 @@ async fn resolve(db: &Client, end: &AlertEnd) -> Result<Option<String>, Failure>
     let rows = db.query_typed(&update, &values).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(if row.try_get(1)? { Some(row.try_get(0)?) } else { None })
+}
+
+/// The targets that were told that an incident fires, or will be.
+async fn told(db: &Client, incident: &str) -> Result<Vec<String>, Failure> {
+    let select = "SELECT target FROM alert_messages
+                  WHERE incident = $1 AND event = 'firing' AND state <> 'failed' ORDER BY target";
+    let rows = db.query_typed(select, &[(&incident, Type::TEXT)]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 fn key<'a>(which: &'a AlertRef, fired: &'a SystemTime) -> [Given<'a>; 6] {
@@ -231,17 +253,32 @@ async fn note_sent(
 }
 
 /// By the server's clock, which all collectors share.
-async fn confirm(db: &Client, collector: &str, silent: Duration) -> Result<Vec<String>, Failure> {
-    let update = "UPDATE alerts SET confirmed_at = now() WHERE name = $1 AND resolved_at IS NULL";
-    db.execute_typed(update, &[(&collector, Type::TEXT)]).await?;
-    let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
-                      AND measure <> 'account' AND name <> $1 AND greatest(confirmed_at, fired_at) < now() - make_interval(secs => $2)
-                  ORDER BY id";
-    let silent = silent.as_secs_f64();
-    let values: [Given<'_>; 2] = [(&collector, Type::TEXT), (&silent, Type::FLOAT8)];
-    let rows = db.query_typed(select, &values).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+async fn confirm(
+    db: &Client,
+    collector: &str,
+    ids: &[String],
+) -> Result<Vec<UnconfirmedAlert>, Failure> {
+    let values: [Given<'_>; 2] = [(&collector, Type::TEXT), (&ids, Type::TEXT_ARRAY)];
+    // Two collectors confirm in the same order, so that neither waits for the other.
+    let update = "UPDATE alerts SET confirmed_at = now(), confirmed_by = $1 WHERE id IN (
+                      SELECT id FROM alerts WHERE id = ANY($2) AND resolved_at IS NULL ORDER BY id FOR UPDATE)";
+    db.execute_typed(update, &values).await?;
+    let select = "SELECT id, greatest(0, extract(epoch FROM now() - confirmed_at))::float8,
+                      confirmed_by IN ('', $1)
+                  FROM alerts WHERE resolved_at IS NULL AND id <> ALL($2) ORDER BY id";
+    let read = |row: &Row| {
+        let since = Duration::try_from_secs_f64(row.try_get(1)?).unwrap_or(Duration::MAX);
+        Ok(UnconfirmedAlert { id: row.try_get(0)?, since, own: row.try_get(2)? })
+    };
+    db.query_typed(select, &values).await?.iter().map(read).collect()
 }
+
+/// A message `m` to claim now.
+const DUE: &str = "state = 'waiting' AND held_until <= now() AND retry_at <= now()
+    AND claimed_until <= now()
+    AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
+        WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
+            AND f.state = 'waiting'))";
 
 async fn claim(
     db: &Client,
@@ -250,18 +287,14 @@ async fn claim(
     most: usize,
 ) -> Result<Vec<ClaimedMessage>, Failure> {
     // A row that another collector has just claimed is looked at again with its lease.
-    let update = "
-        UPDATE alert_messages SET claimed_by = $2, claimed_until = now() + make_interval(secs => $3),
-            attempts = attempts + 1
-        WHERE (incident, event, target) IN (
-            SELECT incident, event, target FROM alert_messages m
-            WHERE target = $1 AND state = 'waiting' AND held_until <= now() AND retry_at <= now()
-                AND claimed_until <= now()
-                AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
-                    WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
-                        AND f.state = 'waiting'))
-            ORDER BY created_at, incident LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING incident, event, attempts, body";
+    let update = format!(
+        "UPDATE alert_messages SET claimed_by = $2, claimed_until = now() + make_interval(secs => $3),
+             attempts = attempts + 1
+         WHERE (incident, event, target) IN (
+             SELECT incident, event, target FROM alert_messages m WHERE target = $1 AND {DUE}
+             ORDER BY created_at, incident LIMIT $4 FOR UPDATE SKIP LOCKED)
+         RETURNING incident, event, attempts, body"
+    );
     let (run, lasts) = (lease.collector.cast_signed(), lease.lasts.as_secs_f64());
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let values: [Given<'_>; 4] =
@@ -274,33 +307,34 @@ async fn claim(
             body: row.try_get(3)?,
         })
     };
-    db.query_typed(update, &values).await?.iter().map(claimed).collect()
+    db.query_typed(&update, &values).await?.iter().map(claimed).collect()
 }
 
-async fn settle(
-    db: &Client,
-    target: &str,
-    (incident, event): (&str, AlertEvent),
-    outcome: &MessageOutcome,
-) -> Result<(), Failure> {
-    let (state, retry, why) = match outcome {
-        MessageOutcome::Sent => ("sent", Duration::ZERO, None),
-        MessageOutcome::Failed(why) => ("failed", Duration::ZERO, Some(text(why))),
-        MessageOutcome::Retry(after, why) => ("waiting", *after, Some(text(why))),
+async fn settle(db: &Client, target: &str, settled: &[SettledMessage]) -> Result<(), Failure> {
+    let outcome = |it: &SettledMessage| match &it.outcome {
+        MessageOutcome::Sent => ("sent", 0.0, None),
+        MessageOutcome::Failed(why) => ("failed", 0.0, Some(text(why))),
+        MessageOutcome::Retry(after, why) => ("waiting", after.as_secs_f64(), Some(text(why))),
     };
+    let incidents: Vec<&str> = settled.iter().map(|it| it.incident.as_str()).collect();
+    let events: Vec<&str> = settled.iter().map(|it| it.event.name()).collect();
+    let states: Vec<&str> = settled.iter().map(|it| outcome(it).0).collect();
+    let retries: Vec<f64> = settled.iter().map(|it| outcome(it).1).collect();
+    let whys: Vec<Option<String>> = settled.iter().map(|it| outcome(it).2).collect();
     let update = "
-        UPDATE alert_messages SET state = $4, retry_at = now() + make_interval(secs => $5), error = $6,
-            ended_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE now() END,
+        UPDATE alert_messages m SET state = s.state, error = s.why,
+            retry_at = now() + make_interval(secs => s.retry),
+            ended_at = CASE WHEN s.state = 'waiting' THEN NULL ELSE now() END,
             claimed_by = 0, claimed_until = 'epoch'
-        WHERE incident = $1 AND event = $2 AND target = $3 AND state = 'waiting'";
-    let (event, retry) = (event.name(), retry.as_secs_f64());
+        FROM unnest($2, $3, $4, $5, $6) AS s (incident, event, state, retry, why)
+        WHERE m.incident = s.incident AND m.event = s.event AND m.target = $1 AND m.state = 'waiting'";
     let values: [Given<'_>; 6] = [
-        (&incident, Type::TEXT),
-        (&event, Type::TEXT),
         (&target, Type::TEXT),
-        (&state, Type::TEXT),
-        (&retry, Type::FLOAT8),
-        (&why, Type::TEXT),
+        (&incidents, Type::TEXT_ARRAY),
+        (&events, Type::TEXT_ARRAY),
+        (&states, Type::TEXT_ARRAY),
+        (&retries, Type::FLOAT8_ARRAY),
+        (&whys, Type::TEXT_ARRAY),
     ];
     db.execute_typed(update, &values).await?;
     Ok(())

@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("accounts.sql"),
     include_str!("alerts.sql"),
     include_str!("alert_columns.sql"),
+    include_str!("alert_keepers.sql"),
 ];
 
 /// Version of the newest schema.

@@ -109,8 +109,38 @@ pub enum AlertChange {
     Open(AlertIncident, Vec<QueuedMessage>),
     /// An open incident is no longer muted.
     Announce(AlertRef, Vec<QueuedMessage>),
-    /// The trouble is over. Messages are queued if the incident was announced.
-    Resolve(AlertEnd, Vec<QueuedMessage>),
+    /// The trouble is over. Those who were told that it fires are told so too.
+    Resolve(AlertEnd, EndMessage),
+}
+
+/// The message that an incident is over, for all targets that were told that it fires.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndMessage {
+    /// It is not sent before this, nanoseconds since 1970 (UTC); 0: at once.
+    pub held_until_ns: WallNs,
+    /// Its facts, as JSON.
+    pub body: String,
+    /// Targets that want no such message.
+    pub unwanted: Vec<String>,
+    /// Targets that it was sent to already, while the store was away.
+    pub sent: Vec<String>,
+}
+
+impl EndMessage {
+    /// The messages for the targets that were told that it fires.
+    #[must_use]
+    pub fn to(&self, told: Vec<String>) -> Vec<QueuedMessage> {
+        let unsent = told.into_iter().filter(|it| !self.sent.contains(it));
+        let wanted = unsent.filter(|it| !self.unwanted.contains(it)).map(|it| (it, false));
+        let all = wanted.chain(self.sent.iter().map(|it| (it.clone(), true)));
+        let message = |(target, sent)| QueuedMessage {
+            target,
+            held_until_ns: self.held_until_ns,
+            sent,
+            body: self.body.clone(),
+        };
+        all.map(message).collect()
+    }
 }
 
 /// Names an open incident.
@@ -141,6 +171,17 @@ pub struct AlertEnd {
     pub ended: &'static str,
 }
 
+/// An open incident that the asking collector does not stand behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnconfirmedAlert {
+    /// Its id.
+    pub id: String,
+    /// How long ago a collector last stood behind it.
+    pub since: std::time::Duration,
+    /// The one that did so last was the asking one, or none has yet.
+    pub own: bool,
+}
+
 /// The run of a collector that claims messages, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageLease {
@@ -161,6 +202,17 @@ pub struct ClaimedMessage {
     pub attempts: u32,
     /// Its facts, as JSON.
     pub body: String,
+}
+
+/// A claimed message, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledMessage {
+    /// The incident.
+    pub incident: String,
+    /// What it tells.
+    pub event: AlertEvent,
+    /// What became of it.
+    pub outcome: MessageOutcome,
 }
 
 /// What became of a claimed message.

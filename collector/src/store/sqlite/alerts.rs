@@ -16,6 +16,7 @@ use crate::store::port::error::StoreError;
 use crate::store::rows::alerts::{
     AlertChange, AlertEnd, AlertEvent, AlertIncident, AlertRef, AlertSubject, ClaimedMessage,
     HELD_MAX_NS, INCIDENT_COLUMNS, MessageLease, MessageOutcome, QueuedMessage, RETRY_MAX_NS,
+    SettledMessage, UnconfirmedAlert,
 };
 
 /// Most rows deleted per step.
@@ -43,11 +44,19 @@ impl Alerts for SqliteStore {
     async fn confirm_alerts(
         &self,
         collector: &str,
-        silent: Duration,
+        ids: &[String],
+        now_ns: WallNs,
+    ) -> Result<Vec<UnconfirmedAlert>, StoreError> {
+        let (collector, ids) = (collector.to_owned(), ids.to_vec());
+        self.writer().lease(move |db| confirm(db, &collector, &ids, now_ns)).await
+    }
+
+    async fn targets_to_serve(
+        &self,
+        collector: u64,
         now_ns: WallNs,
     ) -> Result<Vec<String>, StoreError> {
-        let collector = collector.to_owned();
-        self.writer().lease(move |db| confirm(db, &collector, silent, now_ns)).await
+        self.readers().lease(move |db| to_serve(db, collector, now_ns)).await
     }
 
     async fn claim_messages(
@@ -58,26 +67,17 @@ impl Alerts for SqliteStore {
         now_ns: WallNs,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let target = target.to_owned();
-        // Usually there is none, and reading doesn't wait for commits.
-        let asked = target.clone();
-        let due = self.readers().lease(move |db| due(db, &asked, lease, 1, now_ns)).await?;
-        if due.is_empty() {
-            return Ok(vec![]);
-        }
         self.writer().lease(move |db| claim(db, &target, lease, most, now_ns)).await
     }
 
-    async fn settle_message(
+    async fn settle_messages(
         &self,
         target: &str,
-        (incident, event): (&str, AlertEvent),
-        outcome: &MessageOutcome,
+        settled: &[SettledMessage],
         now_ns: WallNs,
     ) -> Result<(), StoreError> {
-        let (target, incident, outcome) = (target.to_owned(), incident.to_owned(), outcome.clone());
-        let work =
-            move |db: &mut Connection| settle(db, &target, (&incident, event), &outcome, now_ns);
-        self.writer().lease(work).await
+        let (target, settled) = (target.to_owned(), settled.to_vec());
+        self.writer().lease(move |db| settle(db, &target, &settled, now_ns)).await
     }
 }
 
@@ -86,7 +86,7 @@ fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Resul
     for change in changes {
         match change {
             AlertChange::Open(incident, messages) => {
-                if insert(&transaction, incident)? {
+                if insert(&transaction, incident, now_ns)? {
                     queue(&transaction, &incident.id, AlertEvent::Firing, messages, now_ns)?;
                 }
                 note_sent(&transaction, (&incident.id, AlertEvent::Firing), messages, now_ns)?;
@@ -97,12 +97,13 @@ fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Resul
                 }
                 note_sent(&transaction, (&which.id, AlertEvent::Firing), messages, now_ns)?;
             }
-            AlertChange::Resolve(end, messages) => {
+            AlertChange::Resolve(end, message) => {
                 if let Some(id) = resolve(&transaction, end)? {
-                    queue(&transaction, &id, AlertEvent::Resolved, messages, now_ns)?;
+                    let messages = message.to(told(&transaction, &id)?);
+                    queue(&transaction, &id, AlertEvent::Resolved, &messages, now_ns)?;
                 }
                 let key = (end.which.id.as_str(), AlertEvent::Resolved);
-                note_sent(&transaction, key, messages, now_ns)?;
+                note_sent(&transaction, key, &message.to(vec![]), now_ns)?;
             }
         }
     }
@@ -111,11 +112,15 @@ fn change(db: &mut Connection, changes: &[AlertChange], now_ns: WallNs) -> Resul
 }
 
 /// True unless an incident of the rule and subject is open.
-fn insert(transaction: &Transaction<'_>, it: &AlertIncident) -> Result<bool, Failure> {
+fn insert(
+    transaction: &Transaction<'_>,
+    it: &AlertIncident,
+    now_ns: WallNs,
+) -> Result<bool, Failure> {
     let AlertSubject { client, nic, direction, name } = &it.subject;
     let insert = format!(
-        "INSERT INTO alerts ({INCIDENT_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, ?11,
-             ?12, ?13, ?14, ?15, ?16, ?17, NULL) ON CONFLICT DO NOTHING"
+        "INSERT INTO alerts ({INCIDENT_COLUMNS}, confirmed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+             NULL, ?11, ?12, ?13, ?14, ?15, ?16, ?17, NULL, ?18) ON CONFLICT DO NOTHING"
     );
     let times = [it.since_ns, it.fired_ns, it.worst_ns].map(WallNs::to_column);
     let inserted = transaction.prepare_cached(&insert)?.execute(params![
@@ -136,6 +141,7 @@ fn insert(transaction: &Transaction<'_>, it: &AlertIncident) -> Result<bool, Fai
         it.detail,
         it.muted,
         it.announced,
+        now_ns.to_column(),
     ])?;
     Ok(inserted == 1)
 }
@@ -179,6 +185,15 @@ fn resolve(transaction: &Transaction<'_>, end: &AlertEnd) -> Result<Option<Strin
     Ok(found.filter(|(_, announced)| *announced).map(|(id, _)| id))
 }
 
+/// The targets that were told that an incident fires, or will be.
+fn told(transaction: &Transaction<'_>, incident: &str) -> Result<Vec<String>, Failure> {
+    let mut select = transaction.prepare_cached(
+        "SELECT target FROM alert_messages
+         WHERE incident = ?1 AND event = 'firing' AND state <> 'failed' ORDER BY target",
+    )?;
+    Ok(select.query_map([incident], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 fn queue(
     transaction: &Transaction<'_>,
     incident: &str,
@@ -220,23 +235,30 @@ fn note_sent(
 fn confirm(
     db: &mut Connection,
     collector: &str,
-    silent: Duration,
+    ids: &[String],
     now_ns: WallNs,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<UnconfirmedAlert>, Failure> {
+    let (ids, now) = (serde_json::to_string(ids).unwrap_or_default(), now_ns.to_column());
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let update = "UPDATE alerts SET confirmed_at = ?2 WHERE name = ?1 AND resolved_at IS NULL";
-    transaction.prepare_cached(update)?.execute(params![collector, now_ns.to_column()])?;
-    let silent = u64::try_from(silent.as_nanos()).unwrap_or(u64::MAX);
-    let select = "SELECT id FROM alerts WHERE resolved_at IS NULL AND name LIKE 'collector %'
-                      AND measure <> 'account' AND name <> ?1 AND max(confirmed_at, fired_at) < ?2 ORDER BY id";
-    let gone = {
+    let update = "UPDATE alerts SET confirmed_at = ?2, confirmed_by = ?1
+                  WHERE resolved_at IS NULL AND id IN (SELECT value FROM json_each(?3))";
+    transaction.prepare_cached(update)?.execute(params![collector, now, ids])?;
+    // By a clock that was ahead and has been set back: as of now.
+    let ahead =
+        "UPDATE alerts SET confirmed_at = ?1 WHERE resolved_at IS NULL AND confirmed_at > ?1";
+    transaction.prepare_cached(ahead)?.execute([now])?;
+    let select = "SELECT id, ?2 - confirmed_at, confirmed_by IN ('', ?1) FROM alerts
+                  WHERE resolved_at IS NULL AND id NOT IN (SELECT value FROM json_each(?3)) ORDER BY id";
+    let unconfirmed = {
         let mut select = transaction.prepare_cached(select)?;
-        let before = now_ns.saturating_sub(silent).to_column();
-        let rows = select.query_map(params![collector, before], |row| row.get(0))?;
+        let rows = select.query_map(params![collector, now, ids], |row| {
+            let since = Duration::from_nanos(row.get::<_, i64>(1)?.max(0).cast_unsigned());
+            Ok(UnconfirmedAlert { id: row.get(0)?, since, own: row.get(2)? })
+        })?;
         rows.collect::<rusqlite::Result<_>>()?
     };
     transaction.commit()?;
-    Ok(gone)
+    Ok(unconfirmed)
 }
 
 fn open(db: &Connection) -> Result<Vec<AlertIncident>, Failure> {
@@ -245,8 +267,30 @@ fn open(db: &Connection) -> Result<Vec<AlertIncident>, Failure> {
     Ok(select.query_map([], incident)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The keys of messages to send now. Times further ahead than any wait come from a clock that was ahead
-/// and has been set back: they count as past.
+/// A message `m` to claim: `?1` now, `?2` and `?3` the longest times of quiet hours and of other waits, `?4` the
+/// run. Times further ahead than any wait come from a clock that was ahead and has been set back: they count
+/// as past.
+const DUE: &str = "state = 'waiting'
+    AND (held_until <= ?1 OR held_until > ?1 + ?2) AND (retry_at <= ?1 OR retry_at > ?1 + ?3)
+    AND (claimed_by <> ?4 OR claimed_until <= ?1 OR claimed_until > ?1 + ?3)
+    AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
+        WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
+            AND f.state = 'waiting'))";
+
+/// The values of [`DUE`].
+fn at(now_ns: WallNs, run: u64) -> [i64; 4] {
+    let (held, retry) = (WallNs(HELD_MAX_NS).to_column(), WallNs(RETRY_MAX_NS).to_column());
+    [now_ns.to_column(), held, retry, run.cast_signed()]
+}
+
+fn to_serve(db: &Connection, run: u64, now_ns: WallNs) -> Result<Vec<String>, Failure> {
+    let select = format!("SELECT DISTINCT target FROM alert_messages m WHERE {DUE}");
+    let mut select = db.prepare_cached(&select)?;
+    let rows = select.query_map(at(now_ns, run), |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The keys of messages to send now.
 fn due(
     db: &Connection,
     target: &str,
@@ -254,19 +298,14 @@ fn due(
     most: usize,
     now_ns: WallNs,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT incident, event FROM alert_messages m WHERE target = ?1 AND state = 'waiting'
-             AND (held_until <= ?2 OR held_until > ?2 + ?3) AND (retry_at <= ?2 OR retry_at > ?2 + ?4)
-             AND (claimed_by <> ?5 OR claimed_until <= ?2 OR claimed_until > ?2 + ?4)
-             AND NOT (event = 'resolved' AND EXISTS (SELECT 1 FROM alert_messages f
-                 WHERE f.incident = m.incident AND f.target = m.target AND f.event = 'firing'
-                     AND f.state = 'waiting'))
-         ORDER BY created_at, incident LIMIT ?6",
-    )?;
-    let (now, most) = (now_ns.to_column(), i64::try_from(most).unwrap_or(i64::MAX));
-    let run = lease.collector.cast_signed();
-    let (held, retry) = (WallNs(HELD_MAX_NS).to_column(), WallNs(RETRY_MAX_NS).to_column());
-    let rows = select.query_map(params![target, now, held, retry, run, most], |row| {
+    let select = format!(
+        "SELECT incident, event FROM alert_messages m WHERE target = ?5 AND {DUE}
+         ORDER BY created_at, incident LIMIT ?6"
+    );
+    let mut select = db.prepare_cached(&select)?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let [now, held, retry, run] = at(now_ns, lease.collector);
+    let rows = select.query_map(params![now, held, retry, run, target, most], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -298,33 +337,31 @@ fn claim(
 }
 
 fn settle(
-    db: &Connection,
+    db: &mut Connection,
     target: &str,
-    (incident, event): (&str, AlertEvent),
-    outcome: &MessageOutcome,
+    settled: &[SettledMessage],
     now_ns: WallNs,
 ) -> Result<(), Failure> {
-    let (state, ended, retry_ns, error) = match outcome {
-        MessageOutcome::Sent => ("sent", Some(now_ns.to_column()), WallNs(0), None),
-        MessageOutcome::Failed(why) => ("failed", Some(now_ns.to_column()), WallNs(0), Some(why)),
-        MessageOutcome::Retry(after, why) => {
-            let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
-            ("waiting", None, now_ns.saturating_add(after), Some(why))
-        }
-    };
-    let update = "UPDATE alert_messages SET state = ?4, ended_at = ?5, retry_at = ?6, error = ?7,
-                      claimed_by = 0, claimed_until = 0
-                  WHERE incident = ?1 AND event = ?2 AND target = ?3 AND state = 'waiting'";
-    let retry = retry_ns.to_column();
-    db.prepare_cached(update)?.execute(params![
-        incident,
-        event.name(),
-        target,
-        state,
-        ended,
-        retry,
-        error
-    ])?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for SettledMessage { incident, event, outcome } in settled {
+        let now = now_ns.to_column();
+        let (state, ended, retry_ns, error) = match outcome {
+            MessageOutcome::Sent => ("sent", Some(now), WallNs(0), None),
+            MessageOutcome::Failed(why) => ("failed", Some(now), WallNs(0), Some(why)),
+            MessageOutcome::Retry(after, why) => {
+                let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+                ("waiting", None, now_ns.saturating_add(after), Some(why))
+            }
+        };
+        let update =
+            "UPDATE alert_messages SET state = ?4, ended_at = ?5, retry_at = ?6, error = ?7,
+                          claimed_by = 0, claimed_until = 0
+                      WHERE incident = ?1 AND event = ?2 AND target = ?3 AND state = 'waiting'";
+        let (event, retry) = (event.name(), retry_ns.to_column());
+        let mut update = transaction.prepare_cached(update)?;
+        update.execute(params![incident, event, target, state, ended, retry, error])?;
+    }
+    transaction.commit()?;
     Ok(())
 }
 

@@ -35,10 +35,12 @@ pub use crate::alerts::{
     a_change_that_comes_again_notes_what_was_sent_meanwhile,
     a_message_is_sent_by_one_until_its_lease_ends, a_muted_incident_is_told_later_or_never,
     alerts_that_are_over_are_deleted_by_age_with_their_messages,
-    history_comes_page_by_page_by_time_rule_and_client,
-    incidents_about_a_collector_are_confirmed_by_it,
+    history_comes_page_by_page_by_time_rule_and_client, messages_are_settled_together,
     of_one_rule_and_subject_one_incident_is_open_and_told_once,
+    of_what_a_collector_does_not_stand_behind_it_is_told_who_did_and_when,
+    only_targets_with_something_to_send_are_to_be_served,
     silences_are_for_all_collectors_until_they_end, that_it_is_over_is_told_after_that_it_began,
+    those_who_were_told_that_it_fires_are_told_that_it_is_over,
 };
 pub use crate::cancel::what_is_read_for_nobody_ends_and_leaves_its_place;
 pub use crate::clocks::{
