@@ -1,6 +1,11 @@
 //! Talkers: who sent or received how much.
+//!
+//! A packet has a flow ([`key`]), which is counted in the table of its direction ([`table`]).
 
+pub mod distinct;
+pub mod key;
 pub mod socket_pair;
+pub mod table;
 
 use wire::talkers::Talkers;
 

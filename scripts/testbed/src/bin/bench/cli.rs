@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    backlog, capture, floor, hostile, idle, reader, scrape, series, stall, store, swarm, week,
+    backlog, capture, floor, hostile, idle, reader, scrape, series, stall, store, swarm, talkers,
+    week,
 };
 
 #[derive(Debug, Parser)]
@@ -21,6 +22,8 @@ enum Benchmark {
     Stall(stall::Options),
     /// Cost per packet of the reader's loop, without a kernel
     Reader(reader::Options),
+    /// Cost of a table of talkers, beside the crate datasketches
+    Talkers(talkers::Options),
     /// Cost of the agent on a host whose NICs are silent
     Idle(idle::Options),
     /// Many agents against one collector: rates, latencies, CPU, memory, bytes on the wire
@@ -52,6 +55,7 @@ impl Cli {
             Benchmark::Capture(options) => capture::run(&options),
             Benchmark::Stall(options) => stall::run(&options),
             Benchmark::Reader(options) => reader::run(&options),
+            Benchmark::Talkers(options) => talkers::run(&options),
             Benchmark::Idle(options) => idle::run(&options),
             Benchmark::Swarm(options) => swarm::run(&options),
             Benchmark::Scrape(options) => scrape::run(&options),

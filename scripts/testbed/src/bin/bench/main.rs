@@ -21,6 +21,7 @@ mod stall;
 mod store;
 mod swarm;
 mod table;
+mod talkers;
 mod tap;
 mod week;
 

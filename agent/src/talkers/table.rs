@@ -1,0 +1,403 @@
+//! The table of one direction: which talkers have the most bytes, in bounded memory and time.
+//!
+//! Misra-Gries, purged of the half with the least (Anderson et al., "A High-Performance Algorithm for
+//! Identifying Frequent Items in Data Streams", 2017, as in Apache DataSketches). A talker enters with
+//! the table's *offset* as its error: so much may it have had before. When the table is full, the offset
+//! rises to the median of all upper bounds (bytes and error), and whoever has no more than that leaves.
+//! So, at any time:
+//! - the true bytes of a talker in the table are at least its bytes and at most its error more;
+//! - those of any other talker are at most the offset;
+//! - with N bytes in all and room for C talkers, the offset is at most 2 N / C: each rise takes as much
+//!   from at least half of the C upper bounds, of which the sum is at most N.
+//!
+//! The crate `datasketches` has the same bounds and needs twice the time (`bench talkers`).
+//!
+//! Others choose the keys. The hash is keyed and universal, so that nobody can make talkers collide; a
+//! search ends after 64 places all the same, and what finds no place by then is in no table.
+
+use wire::{Bytes, Packets};
+
+use super::distinct::Distinct;
+use super::key::KeyedFlow;
+
+/// Room for talkers of a table: with fewer, everything is exact. Entries of 64 bytes make 384 KiB, most
+/// of a core's second-level cache.
+pub const TALKERS: usize = 6144;
+
+/// Fewest places of the index.
+const PLACES_MIN: usize = 64;
+
+/// Places of the index per talker, if that many fit.
+const SPARSE: usize = 4;
+
+/// Most places of the index that a search looks at: 4 lines of the cache. With half of them empty, a
+/// longer chain is rarer than one in a million.
+const PROBES: usize = 64;
+
+/// A place of the index without an entry.
+const EMPTY: u32 = 0;
+
+/// Keys of the hash: the same for all tables whose distinct talkers are counted together.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed([u64; 6]);
+
+impl Seed {
+    /// Random keys.
+    ///
+    /// # Errors
+    /// Those of the system's source of random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut keys = [0; 6];
+        for key in &mut keys {
+            *key = getrandom::u64()?;
+        }
+        Ok(Self(keys))
+    }
+
+    /// The hash of a flow's key. Sums of products of keyed words are universal (NH, as in UMAC, RFC 4418,
+    /// section 5.2.2); the rest spreads them over all bits.
+    #[inline]
+    fn hash(&self, flow: &KeyedFlow) -> u64 {
+        let Self([a, b, c, d, e, f]) = *self;
+        let (far, other) = (flow.far, flow.other());
+        let pair = |one: u64, two: u64| u128::from(one) * u128::from(two);
+        let sum = pair(far.low.wrapping_add(a), far.high.wrapping_add(b))
+            .wrapping_add(pair(other.low.wrapping_add(c), other.high.wrapping_add(d)))
+            .wrapping_add(pair(u64::from(flow.tag.0).wrapping_add(e), f));
+        // 2^64 divided by the golden ratio.
+        fold(pair(fold(sum), 0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "its two halves")]
+const fn fold(product: u128) -> u64 {
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// A talker of a table: one line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct TalkerEntry {
+    /// The flow that was seen first, with the key.
+    flow: KeyedFlow,
+    bytes: u64,
+    /// How much more it may have had.
+    error: u64,
+    /// Packets, shifted left by one; the last bit says that other flows were seen.
+    packets_several: u64,
+}
+
+impl TalkerEntry {
+    /// The flow that was seen first, with the key.
+    #[must_use]
+    pub const fn flow(&self) -> &KeyedFlow {
+        &self.flow
+    }
+
+    /// At least this many bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> Bytes {
+        Bytes(self.bytes)
+    }
+
+    /// At most this many bytes more.
+    #[must_use]
+    pub const fn error(&self) -> Bytes {
+        Bytes(self.error)
+    }
+
+    /// At least this many packets.
+    #[must_use]
+    pub const fn packets(&self) -> Packets {
+        Packets(self.packets_several >> 1)
+    }
+
+    /// Other flows of its key were seen.
+    #[must_use]
+    pub const fn is_several(&self) -> bool {
+        self.packets_several & 1 != 0
+    }
+
+    /// At most this many bytes.
+    #[must_use]
+    pub const fn upper(&self) -> Bytes {
+        Bytes(self.bytes + self.error)
+    }
+
+    #[inline]
+    fn count(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
+        self.bytes += bytes.get();
+        self.packets_several += packets.get() << 1;
+        self.packets_several |= u64::from(!self.flow.is_same_flow(flow));
+    }
+}
+
+/// The talkers received and transmitted.
+pub type TalkerTables = [TalkerTable; 2];
+
+/// The talkers of one direction.
+#[derive(Debug)]
+pub struct TalkerTable {
+    seed: Seed,
+    /// Open addressing with linear probing; at most half full. A place holds 16 bits of the hash and,
+    /// below them, the number of the entry, from 1.
+    index: Vec<u32>,
+    /// Most talkers.
+    room: usize,
+    /// Reserved for all of them; the system gives pages as they are written.
+    entries: Vec<TalkerEntry>,
+    /// Number of the entry that was counted last.
+    last: usize,
+    offset: u64,
+    distinct: Distinct,
+    /// A talker found no place.
+    crowded: bool,
+    /// All that is counted in it.
+    bytes: Bytes,
+    packets: Packets,
+    /// For the median.
+    uppers: Vec<u64>,
+}
+
+impl TalkerTable {
+    /// An empty table with room for [`TALKERS`].
+    #[must_use]
+    pub fn new(seed: Seed) -> Self {
+        Self::with_room(seed, TALKERS)
+    }
+
+    /// An empty table with room for so many talkers, 2 to 16,384.
+    #[must_use]
+    pub fn with_room(seed: Seed, talkers: usize) -> Self {
+        let room = talkers.clamp(2, 1 << 14);
+        let mut index = Vec::with_capacity((2 * room).next_power_of_two().max(PLACES_MIN));
+        index.resize(PLACES_MIN, EMPTY);
+        Self {
+            seed,
+            index,
+            room,
+            entries: Vec::with_capacity(room),
+            last: 0,
+            offset: 0,
+            distinct: Distinct::default(),
+            crowded: false,
+            bytes: Bytes(0),
+            packets: Packets(0),
+            uppers: Vec::with_capacity(room),
+        }
+    }
+
+    /// True if nothing was counted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.packets.get() == 0
+    }
+
+    /// The talkers in it, in no order.
+    #[must_use]
+    pub fn entries(&self) -> &[TalkerEntry] {
+        &self.entries
+    }
+
+    /// The true bytes of a talker that isn't in it are at most this.
+    #[must_use]
+    pub const fn offset(&self) -> Bytes {
+        Bytes(self.offset)
+    }
+
+    /// Bytes and packets of all that was counted, also of talkers that have left.
+    #[must_use]
+    pub const fn total(&self) -> (Bytes, Packets) {
+        (self.bytes, self.packets)
+    }
+
+    /// Number of different talkers, and the standard error of it: none while all are in the table.
+    #[must_use]
+    pub fn distinct(&self) -> (u64, u64) {
+        let known = self.entries.len() as u64;
+        if self.offset == 0 && !self.crowded {
+            return (known, 0);
+        }
+        let estimate = self.distinct.estimate().max(known);
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, not negative"
+        )]
+        let error = (estimate as f64 * Distinct::ERROR).ceil() as u64;
+        (estimate, error)
+    }
+
+    /// Counts bytes and packets, at least one, of a flow.
+    #[inline]
+    pub fn add(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
+        match self.entries.get_mut(self.last) {
+            Some(last) if last.flow.has_key_of(flow) => last.count(flow, bytes, packets),
+            _ => {
+                let Some(entry) = self.find(flow) else { return };
+                if let Some(entry) = self.entries.get_mut(entry) {
+                    entry.count(flow, bytes, packets);
+                }
+            }
+        }
+        self.bytes += bytes;
+        self.packets += packets;
+    }
+
+    /// Adds another table. Both bounds of each talker add up.
+    pub fn merge(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
+        // Whoever isn't in the other table may have had its offset there.
+        for entry in &mut self.entries {
+            entry.error += other.offset;
+        }
+        self.offset += other.offset;
+        for theirs in &other.entries {
+            let Some(entry) = self.find(&theirs.flow).and_then(|it| self.entries.get_mut(it))
+            else {
+                // It stays outside, with all that it may have had here and there.
+                let upper = self.offset - other.offset + theirs.upper().get();
+                self.offset = self.offset.max(upper);
+                continue;
+            };
+            // Its bounds there are known better.
+            entry.error -= other.offset - theirs.error;
+            entry.count(&theirs.flow, theirs.bytes(), theirs.packets());
+            entry.packets_several |= theirs.packets_several & 1;
+        }
+        self.distinct.merge(&other.distinct);
+        self.crowded |= other.crowded;
+        self.bytes += other.bytes;
+        self.packets += other.packets;
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        if self.is_empty() && self.entries.is_empty() {
+            return;
+        }
+        self.index.truncate(PLACES_MIN);
+        self.index.fill(EMPTY);
+        self.entries.clear();
+        self.distinct.clear();
+        (self.last, self.offset, self.crowded) = (0, 0, false);
+        (self.bytes, self.packets) = (Bytes(0), Packets(0));
+    }
+
+    /// The number of the entry with the key of a flow, made if there is none. `None` if it finds no
+    /// place.
+    fn find(&mut self, flow: &KeyedFlow) -> Option<usize> {
+        let hash = self.seed.hash(flow);
+        let mask = self.index.len() - 1;
+        let (start, print) = (low(hash), print(hash));
+        for probe in 0..PROBES {
+            let place = self.index[start.wrapping_add(probe) & mask];
+            if place == EMPTY {
+                return self.insert(flow, hash);
+            }
+            if place & PRINT == print {
+                let number = number(place);
+                if self.entries.get(number).is_some_and(|entry| entry.flow.has_key_of(flow)) {
+                    self.last = number;
+                    return Some(number);
+                }
+            }
+        }
+        self.crowded = true;
+        None
+    }
+
+    /// Makes an entry for a new talker.
+    fn insert(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
+        self.distinct.add(hash);
+        if self.entries.len() == self.room {
+            self.purge();
+        } else if SPARSE * (self.entries.len() + 1) > self.index.len()
+            && 2 * self.index.len() <= self.index.capacity()
+        {
+            self.index.resize(2 * self.index.len(), EMPTY);
+            self.reindex();
+        }
+        let number = self.entries.len();
+        if !place(&mut self.index, hash, number) {
+            self.crowded = true;
+            return None;
+        }
+        let entry = TalkerEntry { flow: *flow, bytes: 0, error: self.offset, packets_several: 0 };
+        self.entries.push(entry);
+        self.last = number;
+        Some(number)
+    }
+
+    /// Lets at least half of the talkers leave: those with the least.
+    #[cold]
+    fn purge(&mut self) {
+        self.uppers.clear();
+        self.uppers.extend(self.entries.iter().map(|entry| entry.upper().get()));
+        let middle = self.uppers.len() / 2;
+        let (_, median, _) = self.uppers.select_nth_unstable(middle);
+        self.offset = *median;
+        let offset = self.offset;
+        self.entries.retain(|entry| entry.upper().get() > offset);
+        self.reindex();
+    }
+
+    /// Makes the index anew. An entry without a place leaves; the bytes that it had stay counted.
+    fn reindex(&mut self) {
+        self.index.fill(EMPTY);
+        let Self { seed, index, entries, offset, crowded, .. } = self;
+        let mut number = 0;
+        entries.retain(|entry| {
+            let placed = place(index, seed.hash(&entry.flow), number);
+            number += usize::from(placed);
+            if !placed {
+                (*offset, *crowded) = ((*offset).max(entry.upper().get()), true);
+            }
+            placed
+        });
+        self.last = 0;
+    }
+}
+
+/// The bits of a place that are the hash's.
+const PRINT: u32 = 0xFFFF_0000;
+
+/// Where in the index a search begins.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the lower bits are enough")]
+const fn low(hash: u64) -> usize {
+    hash as usize
+}
+
+/// The bits of a hash that are kept in the index: others than those that choose the place.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn print(hash: u64) -> u32 {
+    hash as u32 & PRINT
+}
+
+/// The number of the entry of a place that isn't empty.
+#[inline]
+const fn number(place: u32) -> usize {
+    (place & !PRINT).wrapping_sub(1) as usize
+}
+
+/// Puts the number of an entry into the index. False if there is no place for it.
+fn place(index: &mut [u32], hash: u64, number: usize) -> bool {
+    let mask = index.len() - 1;
+    let value = print(hash) | u32::try_from(number + 1).unwrap_or(u32::MAX) & !PRINT;
+    let free = (0..PROBES)
+        .map(|probe| low(hash).wrapping_add(probe) & mask)
+        .find(|&at| index[at] == EMPTY);
+    if let Some(at) = free {
+        index[at] = value;
+    }
+    free.is_some()
+}
+
+#[cfg(test)]
+mod tests;
