@@ -11,6 +11,7 @@ pub mod enroll;
 pub mod identity;
 pub mod nic;
 pub mod nics;
+pub mod owner;
 pub mod run;
 pub mod sampler;
 pub mod ship;

@@ -33,7 +33,7 @@ const ARROWS: [(&str, &str); 3] = [
     (
         "agent",
         "main commands cli doctor enroll nics top watch run config ship identity connection \
-         sampler capture clocks account nic talkers",
+         owner sampler capture clocks account nic talkers",
     ),
     (
         "collector",

@@ -2,19 +2,23 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkDeserializable,
     NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::time::{TimeVal, TimeValLike};
 
 /// Alignment of messages, bytes (`NLMSG_ALIGNTO`).
 const ALIGN: usize = 4;
 
 /// A socket for requests whose messages are `M`.
 #[derive(Debug)]
-pub(super) struct Netlink<M> {
+pub struct Netlink<M> {
     socket: Socket,
     sequence: u32,
     messages: PhantomData<M>,
@@ -29,21 +33,37 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
         Ok(Self { socket, sequence: 0, messages: PhantomData })
     }
 
+    /// Gives up waiting for an answer after this time ([`io::ErrorKind::WouldBlock`]).
+    pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        let micros = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+        Ok(setsockopt(&self.socket, ReceiveTimeout, &TimeVal::microseconds(micros))?)
+    }
+
     /// Requests a dump and passes on its messages. False if a change interrupted it.
     pub fn dump(&mut self, request: M, mut each: impl FnMut(M)) -> io::Result<bool> {
+        self.dump_while(request, |message| {
+            each(message);
+            true
+        })
+    }
+
+    /// Requests a dump and passes on its messages while they are wanted. False if that ended it, which
+    /// leaves the rest of the dump in the socket, or if a change interrupted it.
+    pub fn dump_while(&mut self, request: M, mut each: impl FnMut(M) -> bool) -> io::Result<bool> {
         self.send(request, NLM_F_DUMP)?;
-        let mut whole = true;
-        loop {
+        let (mut whole, mut wanted) = (true, true);
+        while wanted {
             for NetlinkMessage { header, payload, .. } in self.answers()? {
                 whole &= header.flags & NLM_F_DUMP_INTR == 0;
                 match payload {
-                    NetlinkPayload::InnerMessage(message) => each(message),
-                    NetlinkPayload::Done(_) => return Ok(whole),
+                    NetlinkPayload::InnerMessage(message) => wanted = wanted && each(message),
+                    NetlinkPayload::Done(_) => return Ok(whole && wanted),
                     NetlinkPayload::Error(error) => return Err(error.to_io()),
                     _ => {}
                 }
             }
         }
+        Ok(false)
     }
 
     /// Asks for one thing.
@@ -84,7 +104,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Netlink<M> {
 
 /// The messages in what the kernel sent at once. One that can't be read is an error and hides no
 /// other.
-pub(super) fn messages<M: NetlinkDeserializable>(
+pub fn messages<M: NetlinkDeserializable>(
     bytes: &[u8],
 ) -> impl Iterator<Item = io::Result<NetlinkMessage<M>>> {
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! Messages of rtnetlink(7) as the kernel sends them. Attributes are read one by one and as bytes:
+//! Messages of rtnetlink(7), and the like, as the kernel sends them. Attributes are read one by one and as bytes:
 //! names and aliases need not be UTF-8, and an attribute that is unreadable or unknown hides
 //! neither the others nor another NIC.
 
@@ -32,6 +32,16 @@ pub struct RawMessage {
 }
 
 impl RawMessage {
+    /// A message of any kind.
+    pub const fn new(kind: u16, body: Vec<u8>) -> Self {
+        Self { kind, body }
+    }
+
+    /// Its bytes, if it is of this kind.
+    pub fn body(&self, kind: u16) -> Option<&[u8]> {
+        (self.kind == kind).then_some(&self.body)
+    }
+
     /// Asks for every NIC.
     pub fn get_links() -> Self {
         Self { kind: GET_LINK, body: vec![0; LINK_HEADER] }

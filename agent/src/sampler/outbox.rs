@@ -70,6 +70,7 @@ fn merged(earlier: IntervalReport, later: IntervalReport) -> IntervalReport {
         samples: samples.into_values().collect(),
         mixes: mixes.into_values().collect(),
         talkers: earlier.talkers.into_iter().chain(later.talkers).collect(),
+        largest: later.largest,
         ended: earlier.ended.into_iter().chain(later.ended).collect(),
     }
 }

@@ -5,7 +5,7 @@ use wire::frame::{Mix, Sample};
 use wire::id::NicName;
 
 use super::verdict::Verdict;
-use crate::talkers::TalkersReport;
+use crate::talkers::{SeenSockets, TalkersReport};
 
 /// Results of one interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct IntervalReport {
     pub mixes: Vec<Mix>,
     /// The talkers whose interval ended with it.
     pub talkers: Vec<TalkersReport>,
+    /// The sockets of the interval's largest talkers, by the kind of their keys: whose they are is
+    /// found out while they are open.
+    pub largest: Vec<(u8, SeenSockets)>,
     /// NICs whose capture ended with it.
     pub ended: Vec<CaptureEnd>,
 }
