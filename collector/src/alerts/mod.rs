@@ -18,6 +18,7 @@
 
 pub mod config;
 mod csv;
+mod delivery;
 mod emitted;
 mod engine;
 mod holder;
@@ -25,6 +26,7 @@ mod incident_id;
 mod keepers;
 mod looks;
 pub mod measure;
+mod memory_outbox;
 mod message;
 mod outbox;
 mod owner;
@@ -41,10 +43,11 @@ pub mod watch;
 
 pub use self::config::AlertsSection;
 pub use self::csv::csv;
+pub use self::delivery::DELIVERIES;
 pub use self::engine::Engine;
 pub use self::keepers::CONFIRM;
 pub use self::message::{MessageFacts, side, title};
-pub use self::outbox::{AlertOutbox, DELIVERIES};
+pub use self::outbox::AlertOutbox;
 pub use self::owner::{Judge, Owner};
 pub use self::recorder::{FIRING, Recorder};
 pub use self::rule::{AlertRule, AlertRules, SILENCE_MAX};

@@ -2,26 +2,24 @@
 //! that a target that hangs delays no other.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use settings::{Failures, InFull, words};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::config::Severity;
+use super::delivery::{LINES_MAX, RETRY_FIRST, SINGLE_MAX, count, digest, wait};
+use super::memory_outbox::{MEMORY_MAX, MemoryDelivery, MemoryMessage, MemoryOutbox};
 use super::message::MessageFacts;
 use super::targets::{SendError, Target};
 use crate::store::{
-    AlertEvent, ClaimedMessage, Database, MessageLease, MessageOutcome, SettledMessage, StoreError,
+    ClaimedMessage, Database, MessageLease, MessageOutcome, SettledMessage, StoreError,
 };
 use crate::time::now_ns;
-
-/// Deliveries, by target and outcome: `sent`, `retried`, `failed`.
-pub const DELIVERIES: &str = "netmon_alert_deliveries_total";
 
 /// Wait before messages are asked for again after that failed.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -29,16 +27,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Messages sent at once to a webhook.
 const AT_ONCE: usize = 8;
 
-/// Messages that people get one by one. More at once come as one message, with up to this many lines.
-const SINGLE_MAX: usize = 5;
-const LINES_MAX: usize = 50;
-
 /// What a lease lasts longer than a message: to note what became of it.
 const NOTING: Duration = Duration::from_secs(5);
-
-/// First and longest wait before a message is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_LONGEST: Duration = Duration::from_secs(300);
 
 /// Attempts until a message is given up: 24 hours. A target that refuses it is not asked as often.
 const ATTEMPTS_MAX: u32 = 297;
@@ -62,12 +52,14 @@ struct Served {
     target: Arc<Target>,
     /// There may be messages for it.
     news: Arc<Notify>,
-    task: JoinHandle<()>,
+    /// What is sent to it from memory.
+    memory: mpsc::Sender<MemoryMessage>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -98,17 +90,24 @@ impl AlertOutbox {
                     failures: Failures::new(),
                 };
                 let news = Arc::new(Notify::new());
-                let task = tokio::spawn(worker.run(news.clone()));
-                Served { target, news, task }
+                let (memory, given) = mpsc::channel(MEMORY_MAX);
+                let sender = MemoryOutbox::new(target.clone());
+                let tasks =
+                    [tokio::spawn(worker.run(news.clone())), tokio::spawn(sender.run(given))];
+                Served { target, news, memory, tasks }
             });
         }
     }
 
-    /// A target, if there is one of this name.
-    #[must_use]
-    pub fn target(&self, name: &str) -> Option<Arc<Target>> {
+    /// Sends a message without the store. `None` if there is no such target, or too much waits for it.
+    pub(super) fn send_from_memory(
+        &self,
+        target: &str,
+        facts: &MessageFacts,
+    ) -> Option<MemoryDelivery> {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        served.get(name).map(|it| it.target.clone())
+        let (message, sending) = MemoryMessage::new(facts.clone());
+        served.get(target)?.memory.try_send(message).ok().map(|()| sending)
     }
 
     /// The targets that want no messages of a severity, or none that trouble is over.
@@ -250,69 +249,15 @@ fn settled(message: &ClaimedMessage, outcome: MessageOutcome) -> SettledMessage 
     SettledMessage { incident: message.incident.clone(), event: message.event, outcome }
 }
 
-/// Adds to the deliveries of a target; adding 0 creates the series.
-pub fn count(target: &str, outcome: &'static str, times: u64) {
-    let labels = [("target", target.to_owned()), ("outcome", outcome.to_owned())];
-    metrics::counter!(DELIVERIES, &labels).increment(times);
-}
-
-/// The wait after an attempt, doubled each time.
-#[must_use]
-pub fn wait(attempts: u32) -> Duration {
-    let times = 1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    RETRY_FIRST.saturating_mul(times).min(RETRY_LONGEST)
-}
-
-/// Many alerts in one message: a line each.
-fn digest<'a>(all: impl Iterator<Item = &'a MessageFacts> + Clone) -> MessageFacts {
-    let count = |state: &str| all.clone().filter(|facts| facts.state == state).count();
-    let (firing, resolved) = (count(AlertEvent::Firing.name()), count(AlertEvent::Resolved.name()));
-    let mut text = String::new();
-    for facts in all.clone() {
-        // Writing to a String can't fail.
-        let _always = writeln!(text, "{}: {}", facts.state, facts.title);
-    }
-    let critical = all.clone().any(|it| it.severity == "critical" && it.state == "firing");
-    let first = all.clone().next().cloned().unwrap_or_else(MessageFacts::example);
-    let state = if firing > 0 { AlertEvent::Firing } else { AlertEvent::Resolved };
-    MessageFacts {
-        id: format!("{}-and-{}-more", first.id, (firing + resolved).saturating_sub(1)),
-        state: state.name().to_owned(),
-        title: format!("{} alerts: {firing} firing, {resolved} resolved", firing + resolved),
-        text: text.trim_end().to_owned(),
-        severity: if critical { "critical" } else { "warning" }.to_owned(),
-        link: first.link.as_ref().and_then(|link| Some(link.split_once("#/")?.0.to_owned())),
-        client: None,
-        alias: None,
-        nic: None,
-        direction: None,
-        name: None,
-        ..first
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_five_minutes_and_end_after_a_day() {
-        let waits: Vec<u64> = [1, 2, 3, 9, 10, 40, 300].map(|it| wait(it).as_secs()).to_vec();
-        assert_eq!(waits, [1, 2, 4, 256, 300, 300, 300]);
+    fn waits_end_after_a_day_or_ten_refusals() {
         let all: Duration = (1..ATTEMPTS_MAX).map(wait).sum();
         assert_eq!(all.as_secs() / 3600, 24);
         let refused: Duration = (1..REFUSALS_MAX).map(wait).sum();
         assert!(refused < Duration::from_secs(600), "{refused:?}");
-    }
-
-    #[test]
-    fn many_alerts_become_one_message_with_a_line_each() {
-        let mut all = vec![MessageFacts::example(); 7];
-        all[6].state = "resolved".into();
-        let digest = digest(all.iter());
-        assert_eq!(digest.title, "7 alerts: 6 firing, 1 resolved");
-        assert_eq!(digest.text.lines().count(), 7);
-        assert_eq!(digest.link.as_deref(), Some("https://monitor.example.org/"));
-        assert_eq!((digest.client, digest.severity.as_str()), (None, "critical"));
     }
 }

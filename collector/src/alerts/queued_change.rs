@@ -1,29 +1,22 @@
 //! A change of an incident on its way into the store, with the messages about it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use wire::WallNs;
 
 use super::emitted::{Emitted, What};
+use super::memory_outbox::MemoryDelivery;
 use super::message::MessageFacts;
-use super::outbox::{AlertOutbox, count, wait};
-use super::targets::{SendError, Target};
+use super::outbox::AlertOutbox;
 use crate::store::{
     AlertChange, AlertEnd, AlertIncident, AlertRef, AlertSubject, EndMessage, QueuedMessage,
 };
 use crate::time::now_ns;
-use wire::WallNs;
 
 /// How long the store may take until messages are sent without it: of the 5 s that an alert may take, time
 /// is left to send it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Attempts to send a message without the store: for an hour.
-const ATTEMPTS: u32 = 20;
 
 /// A change to write.
 pub(super) struct QueuedChange {
@@ -46,29 +39,25 @@ pub(super) struct QueuedWording {
     pub unwanted: Vec<String>,
 }
 
-/// A message, and whether it was sent without the store.
+/// A message, which may be sent without the store.
 pub(super) struct Prepared {
     target: String,
     facts: MessageFacts,
-    sent: Arc<AtomicBool>,
-    sending: Option<JoinHandle<()>>,
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        if let Some(sending) = &self.sending {
-            sending.abort();
-        }
-    }
+    sending: Option<MemoryDelivery>,
 }
 
 impl Prepared {
     pub fn new(target: String, facts: MessageFacts) -> Self {
-        Self { target, facts, sent: Arc::default(), sending: None }
+        Self { target, facts, sending: None }
     }
 
     fn is_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
+        self.sending.as_ref().is_some_and(MemoryDelivery::is_sent)
+    }
+
+    /// Nobody sends it from memory.
+    fn waits(&self) -> bool {
+        self.sending.as_ref().is_none_or(MemoryDelivery::is_lost)
     }
 }
 
@@ -84,7 +73,7 @@ impl QueuedChange {
 
     /// When its messages are sent without the store; `None` if they are already.
     pub fn impatient_at(&self) -> Option<Instant> {
-        let waits = self.messages.iter().any(|it| it.sending.is_none());
+        let waits = self.messages.iter().any(Prepared::waits);
         (waits && self.incident.announced).then(|| self.at + PATIENCE)
     }
 
@@ -97,8 +86,8 @@ impl QueuedChange {
     pub fn untold(&self) -> impl Iterator<Item = (String, String)> {
         let fires = !matches!(self.emitted.what, What::Resolve(..)) && self.incident.announced;
         let untold = |it: &&Prepared| {
-            let over = it.sending.as_ref().is_some_and(JoinHandle::is_finished);
-            !over && !it.is_sent()
+            let over = |it: &MemoryDelivery| it.is_sent() || it.has_failed();
+            !it.sending.as_ref().is_some_and(over)
         };
         let messages = self.messages.iter().filter(move |_| fires).filter(untold);
         messages.map(|it| (self.incident.id.clone(), it.target.clone()))
@@ -123,12 +112,8 @@ impl QueuedChange {
             if is_end && untold.contains(&pair) {
                 continue;
             }
-            if prepared.sending.is_none()
-                && due
-                && let Some(target) = outbox.target(&prepared.target)
-            {
-                let (facts, sent) = (prepared.facts.clone(), prepared.sent.clone());
-                prepared.sending = Some(tokio::spawn(send(target, facts, sent)));
+            if due && prepared.waits() {
+                prepared.sending = outbox.send_from_memory(&prepared.target, &prepared.facts);
             }
         }
         // The others need not be looked at again soon.
@@ -141,11 +126,11 @@ impl QueuedChange {
             return;
         }
         for prepared in &mut self.messages {
-            if prepared.sending.take().is_none()
-                && let Some(target) = outbox.target(&prepared.target)
-            {
-                // It goes on without this change.
-                drop(tokio::spawn(send(target, prepared.facts.clone(), prepared.sent.clone())));
+            let sending = prepared.sending.take().filter(|it| !it.is_lost());
+            let again = || outbox.send_from_memory(&prepared.target, &prepared.facts);
+            // It goes on without this change.
+            if let Some(sending) = sending.or_else(again) {
+                sending.forget();
             }
         }
     }
@@ -229,23 +214,5 @@ pub(super) fn incident(emitted: &Emitted) -> AlertIncident {
         muted,
         announced: firing.announced,
         ended,
-    }
-}
-
-/// Sends a message without the store.
-async fn send(target: Arc<Target>, facts: MessageFacts, sent: Arc<AtomicBool>) {
-    for attempt in 1..=ATTEMPTS {
-        match target.send(&facts).await {
-            Ok(()) => {
-                count(&target.name, "sent", 1);
-                sent.store(true, Ordering::Relaxed);
-                return;
-            }
-            Err(SendError::Later(why) | SendError::Refused(why)) => {
-                count(&target.name, "retried", 1);
-                tracing::warn!(target = target.name, why, "an alert was not delivered yet");
-            }
-        }
-        sleep(wait(attempt)).await;
     }
 }

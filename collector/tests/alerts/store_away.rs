@@ -109,3 +109,36 @@ async fn without_the_store_too_nobody_hears_of_an_end_before_the_beginning() {
     let states: Vec<String> = got[refused.len()..].iter().map(|it| of(it, "state")).collect();
     assert_eq!(states, ["firing", "resolved"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_store_too_people_get_many_alerts_as_one_message() {
+    const ALERTS: usize = 20;
+    let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start(OK));
+    let section = section(&format!(
+        "alerts:
+  rules: {{full: {{measure: utilisation, for: 0s, clear_for: 5s}}}}
+  targets: {{ops: {{kind: slack, url: \"{}\"}}}}",
+        receiver.url()
+    ));
+    let store = store(&folder);
+    let mut parts = Parts::start(&section, store.clone(), 1);
+    let other = rusqlite::Connection::open(folder.path().join("netmon.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 0..ALERTS {
+        let id = format!("web-{n:02}");
+        parts.connect(&id, "");
+        parts.load(&id, 99);
+    }
+    let told = || -> String { receiver.requests().iter().map(|it| of(it, "text")).collect() };
+    until("all to be told", async || (0..ALERTS).all(|n| told().contains(&format!("web-{n:02}"))))
+        .await;
+    let requests = receiver.requests().len();
+    assert!(requests <= 3, "{requests} messages");
+    other.execute_batch("ROLLBACK").unwrap();
+    until("the record", async || {
+        let page = store.alerts(&AlertRange::newest(ALERTS)).await.unwrap();
+        page.deliveries.iter().filter(|it| it.state == "sent").count() == ALERTS
+    })
+    .await;
+    assert_eq!(receiver.requests().len(), requests, "each was told once");
+}
