@@ -23,14 +23,14 @@ pub fn read(path: &Path, way_out: &str) -> Result<String, String> {
     text.map_err(|why| format!("{}: {why}", path.display()))
 }
 
-/// The first line of a file.
+/// The first line of a file, with all its spaces: a password may have some.
 ///
 /// # Errors
 /// As [`read`], or that it is empty.
 pub fn first_line(path: &Path, way_out: &str) -> Result<String, String> {
     let text = read(path, way_out)?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    if line.is_empty() {
+    let line = text.lines().next().unwrap_or_default();
+    if line.trim().is_empty() {
         return Err(format!("{}: its first line is empty; {way_out}", path.display()));
     }
     Ok(line.to_owned())
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn the_first_line_is_the_secret() {
         let file = with(b" hunter2 \r\nmore\n", 0o640);
-        assert_eq!(first_line(file.path(), "write it").unwrap(), "hunter2");
+        assert_eq!(first_line(file.path(), "write it").unwrap(), " hunter2 ");
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn beyond_the_loopback_somebody_must_be_asked_or_nobody_on_purpose() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs::write(&token, "0123456789abcdef\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o640)).unwrap();
     let token_file = format!("http: {{host: 192.0.2.1, token_file: {}}}", token.display());
     for content in [
         token_file.as_str(),
@@ -89,6 +90,10 @@ fn beyond_the_loopback_somebody_must_be_asked_or_nobody_on_purpose() {
         assert!(why.starts_with("http.token_file: ") && why.contains("openssl rand"), "{why}");
         assert!(!why.contains("0123"), "{why}");
     }
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    let why = config.http.access().unwrap_err().in_full().to_string();
+    assert!(why.contains("every user of this host can read it; run: chmod 640 "), "{why}");
     // A host name is resolved when the collector starts.
     let config = load(file(&folder, "http: {host: db.example.org}").into());
     assert!(config.http.check_address("192.0.2.1".parse().unwrap()).is_err());

@@ -8,6 +8,8 @@ mod client;
 #[allow(dead_code, reason = "the dashboard tests use all of it")]
 mod site;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +141,7 @@ async fn many_clients_are_looked_through_with_the_keyboard_and_a_token() {
         refused.wait_for("it requires a token; name the file that holds it by --token-file");
         let token = site.directory.path().join("token");
         std::fs::write(&token, "0123456789abcdef\n").unwrap();
+        std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
         let token = token.display().to_string();
         let terminal = Terminal::start(&top(&["--url", &url, "--token-file", &token]), 120, 34);
         terminal.wait_for("12 of 12 clients connected");

@@ -11,7 +11,8 @@ use tokio_postgres::config::Host;
 use wire::pem::read_certificates;
 
 use super::database_url::{is_cut, url_fault};
-use crate::store::postgres::{Authorities, PostgresConfig, read_password};
+use crate::secret_file;
+use crate::store::postgres::{Authorities, PASSWORD_OUT, PostgresConfig};
 
 /// Section `database`. Set either `url`, or `host` and the keys that go with it. If neither is set,
 /// the store is SQLite in the data directory.
@@ -126,7 +127,8 @@ impl DatabaseSection {
     fn read_password(&self) -> Result<Option<Secret>, Problem> {
         let Some(file) = &self.password_file else { return Ok(self.password.clone()) };
         let refused = |why| Problem::new("database.password_file", why);
-        Ok(Some(Secret::new(read_password(file).map_err(refused)?)))
+        let password = secret_file::first_line(file, PASSWORD_OUT).map_err(refused)?;
+        Ok(Some(Secret::new(password)))
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {
@@ -188,6 +190,7 @@ fn parse_url(url: &Secret) -> Result<Postgres, Problem> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -220,9 +223,14 @@ mod tests {
             DatabaseSection { password_file: Some(file.path().to_owned()), ..with_host() };
         let empty = database.postgres().unwrap_err();
         assert!(empty.why.ends_with("empty; write the password to it"), "{empty}");
-        fs::write(file.path(), "hunter2\n").unwrap();
+        fs::write(file.path(), " hunter2 \r\n").unwrap();
         let postgres = database.with_password().unwrap().unwrap();
-        assert_eq!(postgres.get_password(), Some(b"hunter2".as_slice()));
+        assert_eq!(postgres.get_password(), Some(b" hunter2 ".as_slice()));
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        for refused in [database.with_password().unwrap_err(), database.postgres().unwrap_err()] {
+            assert_eq!(refused.key, "database.password_file");
+            assert!(refused.why.contains("every user of this host can read it"), "{refused}");
+        }
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! Section `http`: address and access control of dashboard, API and metrics.
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use axum::http::HeaderName;
 use serde::{Deserialize, Serialize};
-use settings::{InFull, Interval, Problem};
-use wire::permission;
+use settings::{Interval, Problem};
 
 use super::http_limits::HttpLimits;
 use super::listen::check_listen;
+use crate::secret_file;
 use crate::web::{Access, CertificateFiles};
 
 /// Shortest allowed token, characters.
@@ -193,16 +192,8 @@ impl Http {
 /// # Errors
 /// The reason, with the file and the remedy.
 pub fn read_token(file: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        let way_out = permission::way_out(
-            file,
-            &error,
-            "make it readable for the user who runs \
-         this",
-        );
-        format!("{}: {}; {way_out}", file.display(), error.in_full())
-    })?;
-    let token = text.lines().next().unwrap_or_default().trim();
+    let line = secret_file::first_line(file, "write a token to it: `openssl rand -hex 32`")?;
+    let token = line.trim();
     if token.len() < TOKEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(format!(
             "{}: its first line is no token of {TOKEN_MIN} or more letters and digits; make one \

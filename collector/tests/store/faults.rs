@@ -1,6 +1,8 @@
 //! Faults of operators and servers. None loses or doubles a row; the reason names the cause and the
 //! remedy; and everything resumes by itself once the cause is gone.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,8 +255,10 @@ async fn a_password_that_was_changed() {
     std::fs::remove_file(file.path()).unwrap();
     working.place.execute(CUT).await;
     assert!(working.deliver(2));
-    working.fails(&["database.password_file", "let the collector's user read it"]).await;
+    working.fails(&["database.password_file", "write the password to it"]).await;
     std::fs::write(file.path(), "second\n").unwrap();
+    working.fails(&["database.password_file", "every user of this host can read it"]).await;
+    std::fs::set_permissions(file.path(), Permissions::from_mode(0o640)).unwrap();
     working.is_healed().await;
 }
 

@@ -88,7 +88,7 @@ impl Post {
     pub fn url(&self) -> Result<String, SendError> {
         match &self.url {
             Place::Here(url) => Ok(url.clone()),
-            Place::File(file) => secret(file),
+            Place::File(file) => Ok(secret(file)?.trim().to_owned()),
         }
     }
 
@@ -103,7 +103,7 @@ impl Post {
         let mut request = Request::builder().method(Method::POST).uri(path);
         for (name, file) in &self.header_files {
             let wrong = |_| SendError::Later(format!("{}: no value of a header", file.display()));
-            let mut value = HeaderValue::from_str(&secret(file)?).map_err(wrong)?;
+            let mut value = HeaderValue::from_str(secret(file)?.trim()).map_err(wrong)?;
             value.set_sensitive(true);
             request = request.header(name, value);
         }

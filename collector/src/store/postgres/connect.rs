@@ -1,9 +1,8 @@
 //! Connects to PostgreSQL: address and login.
 
 use std::fmt;
-use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ::settings::InFull;
@@ -12,11 +11,14 @@ use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use wire::permission;
 
 use super::error::Failure;
 use super::settings;
+use crate::secret_file;
 use crate::tls_client;
+
+/// What to do about a file without a password.
+pub const PASSWORD_OUT: &str = "write the password to it";
 
 /// Longest time to reach a server, and to be accepted by it.
 const REACH: Duration = Duration::from_secs(10);
@@ -185,7 +187,7 @@ impl PostgresConfig {
     pub(super) async fn connect(&self) -> Result<(Client, AbortHandle), Failure> {
         let mut config = self.config.clone();
         if let Some(file) = &self.password_file {
-            let password = read_password(file);
+            let password = secret_file::first_line(file, PASSWORD_OUT);
             let refused = |why| Failure::failed(format!("database.password_file: {why}"));
             config.password(password.map_err(refused)?);
         }
@@ -222,20 +224,6 @@ impl PostgresConfig {
     pub(super) const fn allows_unsafe(&self) -> bool {
         self.allow_unsafe
     }
-}
-
-/// Reads a password from the first line of a file.
-///
-/// # Errors
-/// The reason, with the file and the remedy.
-pub fn read_password(file: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        let way_out = permission::way_out(file, &error, "let the collector's user read it");
-        format!("{}: {}; {way_out}", file.display(), error.in_full())
-    })?;
-    let password = text.lines().next().filter(|line| !line.is_empty());
-    let empty = || format!("{}: empty; write the password to it", file.display());
-    password.map(str::to_owned).ok_or_else(empty)
 }
 
 fn system_roots() -> Result<RootCertStore, PostgresConfigError> {

@@ -50,6 +50,6 @@ mod tokens;
 mod values;
 mod write;
 
-pub use self::connect::{Authorities, PostgresConfig, PostgresConfigError, read_password};
+pub use self::connect::{Authorities, PASSWORD_OUT, PostgresConfig, PostgresConfigError};
 pub use self::import::{ImportSource, Moved, TableSums};
 pub use self::store::PostgresStore;
