@@ -4,6 +4,7 @@
 //! - delivery, it ends the connection: the next one is tried, and counting goes on;
 //! - the spool, it ends what was being done: whoever asked asks anew, what is measured next is
 //!   spooled, and counting goes on;
+//! - the owners of talkers, talkers have none from then on, and counting goes on;
 //! - a ring, it ends capture on that NIC, with what it had counted;
 //! - the sampler, or anywhere else in the service's own loop, it ends the process, which systemd
 //!   starts again (`Restart=always`): without samples there is nothing to go on with.
@@ -20,6 +21,7 @@ use wire::private_file::{self, FileError};
 use crate::clocks;
 use crate::config::{Config, LIVE, host_name};
 use crate::identity::Credentials;
+use crate::owner;
 use crate::sampler::{Capture, CaptureError};
 use crate::ship::shipper::{self, Destination, ShipConfig, ShipError, Shipper};
 use crate::ship::tags::HeldTags;
@@ -148,7 +150,10 @@ async fn serve(
 ) -> Result<(), RunError> {
     let mut service = Service::new().map_err(RunError::System)?;
     Shipper::check(&ship)?;
-    let (mut capture, reports) = Capture::start(config.monitor.capture())?;
+    let (mut capture, mut reports) = Capture::start(config.monitor.capture())?;
+    if config.monitor.talkers.owners {
+        reports = owner::start(reports).map_err(RunError::System)?;
+    }
     let nics = capture.nics();
     if nics.borrow().nics.is_empty() {
         tracing::warn!("no NIC is captured yet; `agent nics` says why");

@@ -26,6 +26,7 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
             cpus: Vec::new(),
             filter: NicFilter::default(),
         },
+        owners: true,
         servers: Vec::new(),
         data_dir: dir.path().to_owned(),
         spool_max: 64 << 20,
@@ -42,6 +43,8 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
     line("ok    kernel");
     line("ok    ring memory");
     line("ok    open files");
+    line("ok    owners");
+    line("ok    processes");
     line("ok    spool");
     assert!(line("warn  NICs").contains("`agent nics`"), "only the loopback is there");
     assert!(line("fail  certificate").contains("agent enroll TOKEN"));

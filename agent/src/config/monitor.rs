@@ -34,6 +34,22 @@ pub struct Monitor {
     pub nics: NicsSection,
     /// Size of each ring.
     pub ring: RingSize,
+    /// Who sent and received how much.
+    pub talkers: TalkersSection,
+}
+
+/// Section `monitor.talkers`: who sent and received how much.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TalkersSection {
+    /// True: it is found out whose their traffic is on this host.
+    pub owners: bool,
+}
+
+impl Default for TalkersSection {
+    fn default() -> Self {
+        Self { owners: true }
+    }
 }
 
 /// Section `monitor.nics`: exceptions to the automatic choice of NICs.
@@ -77,6 +93,7 @@ impl Default for Monitor {
             promiscuous: false,
             nics: NicsSection::default(),
             ring: RingSize::default(),
+            talkers: TalkersSection::default(),
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::sampler::CaptureConfig;
 pub struct DoctorConfig {
     /// The capture config.
     pub capture: CaptureConfig,
+    /// True if talkers are to have owners.
+    pub owners: bool,
     /// The collectors in the order to try them; none where `server.host` isn't set.
     pub servers: Vec<Server>,
     /// Where the spool is.
@@ -37,6 +39,7 @@ impl DoctorConfig {
     pub fn of(config: &Config) -> Result<Self, Problem> {
         Ok(Self {
             capture: config.monitor.capture(),
+            owners: config.monitor.talkers.owners,
             servers: config.collectors().unwrap_or_default(),
             data_dir: config.data_dir.clone(),
             spool_max: config.spool.max_size.0,

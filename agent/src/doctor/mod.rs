@@ -6,6 +6,7 @@ mod config;
 mod delivery;
 mod kernel;
 mod nics;
+mod owners;
 mod spool;
 
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ pub fn doctor(config: &DoctorConfig, out: &mut impl Write) -> io::Result<Level> 
     };
     print(kernel::examine())?;
     print(nics::examine(&config.capture))?;
+    print(owners::examine(config.owners))?;
     print(clock::examine())?;
     print(spool::examine(&config.data_dir, config.spool_max))?;
     print(collector::examine(config))?;

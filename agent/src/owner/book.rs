@@ -60,6 +60,12 @@ impl OwnerQuestion {
         can_be_asked.then_some(Self { protocol, local, remote, several, serves })
     }
 
+    /// Whether only a walk over all connections of the host finds the sockets.
+    #[must_use]
+    pub const fn needs_walk(&self) -> bool {
+        self.is_tcp() && self.several
+    }
+
     /// The question's ends, if it is about one TCP connection.
     #[must_use]
     pub fn connection(&self) -> Option<(SocketAddr, SocketAddr)> {

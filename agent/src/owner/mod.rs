@@ -18,6 +18,7 @@ mod naming;
 mod processes;
 mod queue;
 pub mod sockets;
+pub mod trial;
 
 use std::collections::VecDeque;
 use std::io;

@@ -89,14 +89,3 @@ fn open() -> io::Result<Netlink<RawMessage>> {
     netlink.set_patience(PATIENCE)?;
     Ok(netlink)
 }
-
-/// Whether the kernel answers at all: a socket that listens for a moment is found.
-///
-/// # Errors
-/// What the kernel says instead.
-pub fn find_own() -> io::Result<Option<Socket>> {
-    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
-    let here = listener.local_addr()?;
-    let elsewhere = SocketAddr::new(here.ip(), 1);
-    Ok(Sockets::open()?.exactly(here, elsewhere)?.filter(|socket| socket.local == here))
-}

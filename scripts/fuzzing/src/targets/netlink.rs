@@ -5,6 +5,7 @@ use agent::nic::link::Link;
 use agent::nic::link_stats::LinkStats;
 use agent::nic::roster::LinkEvent;
 use agent::nic::watch::events;
+use agent::owner::closures::sockets;
 use wire::{Bytes, Packets};
 
 use super::support::{KIB, MIB};
@@ -12,7 +13,7 @@ use crate::target::Target;
 
 pub(super) const TARGET: Target = Target {
     name: "netlink",
-    about: "rtnetlink messages of the kernel: dumps and events (agent::nic::{watch, link})",
+    about: "netlink messages of the kernel: NICs and sockets (agent::nic::{watch, link}, agent::owner)",
     input_max: 32 * KIB,
     memory_max: MIB,
     run,
@@ -37,6 +38,9 @@ fn run(input: &[u8]) {
             }
             LinkEvent::Overrun => {}
         }
+    }
+    for socket in sockets(input) {
+        assert!(socket.local.is_ipv4() || socket.local.ip().to_canonical().is_ipv6());
     }
     // An unreadable message is an overrun: at most one per message.
     assert!(count <= input.len() / 4 + 1, "{count} events of {} bytes", input.len());
