@@ -322,20 +322,36 @@ fn what_is_forwarded_or_of_another_namespace_is_nobodys() {
     assert_eq!(OwnerQuestion::of(RemoteService as u8, SeenSockets::Nothing), None);
 }
 
-/// Sockets of one cgroup each, made before they are needed.
-fn stock(cgroups: &Cgroups, names: &[&str], each: usize) -> BTreeMap<String, Vec<OwnedFd>> {
-    let make = |name: &&str| {
+/// Sockets that are made before they are needed, by the name of their cgroup and their protocol.
+type Stock = BTreeMap<(String, u8), Vec<OwnedFd>>;
+
+/// A socket of the stock, which is filled up if it is out of them.
+fn taken(stock: &mut Stock, cgroups: &Cgroups, name: &str, protocol: u8) -> OwnedFd {
+    let stock = stock.entry((name.to_owned(), protocol)).or_default();
+    if stock.is_empty() {
         cgroups.enter(&format!("system.slice/{name}"));
-        let socket =
-            || socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
-        ((*name).to_owned(), (0..each).map(|_| socket()).collect())
-    };
-    names.iter().map(make).collect()
+        let kind = if protocol == TCP { SockType::Stream } else { SockType::Datagram };
+        let socket = || socket(AddressFamily::Inet, kind, SockFlag::empty(), None).unwrap();
+        stock.extend((0..30).map(|_| socket()));
+    }
+    stock.pop().unwrap()
 }
 
-/// Connects from a port at once, and exchanges a byte.
-fn connection(fd: OwnedFd, port: u16, service: SocketAddr) -> Option<(SocketAddr, TcpStream)> {
+/// Exchanges bytes from a port, without a connection if it is a datagram socket. `None` if the port is
+/// in use.
+fn exchange(
+    fd: OwnedFd,
+    protocol: u8,
+    port: u16,
+    service: SocketAddr,
+) -> Option<(SocketAddr, OwnedFd)> {
     let local = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port);
+    if protocol == UDP {
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(local)).ok()?;
+        let socket = UdpSocket::from(fd);
+        socket.send_to(b"hello", service).unwrap();
+        return Some((local, socket.into()));
+    }
     setsockopt(&fd, sockopt::ReuseAddr, &true).unwrap();
     // It closes at once, so that the port can be used again.
     setsockopt(&fd, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 }).unwrap();
@@ -344,7 +360,7 @@ fn connection(fd: OwnedFd, port: u16, service: SocketAddr) -> Option<(SocketAddr
     let mut stream = TcpStream::from(fd);
     stream.write_all(b"hello").unwrap();
     stream.read_exact(&mut [0]).unwrap();
-    Some((local, stream))
+    Some((local, stream.into()))
 }
 
 #[derive(Debug, Default)]
@@ -367,17 +383,17 @@ impl Verdicts {
     }
 }
 
-/// Thousands of connections of three programs that use the same few ports again and again. The test
+/// Thousands of flows of three programs that use the same few ports again and again. The test
 /// knows who had which in each interval: an answer is right or there is none.
 #[test]
-fn short_connections_are_unattributed_or_right_and_never_wrong() {
-    const ROUNDS: usize = 400;
+fn short_flows_are_unattributed_or_right_and_never_wrong() {
+    const ROUNDS: usize = 300;
     if !in_namespace() {
         return;
     }
     let cgroups = Cgroups::new();
     let names = ["a.service", "b.service", "c.service"];
-    let mut stock = stock(&cgroups, &names, ROUNDS * 4);
+    let mut stock = Stock::new();
     cgroups.enter("system.slice/server.service");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let service = listener.local_addr().unwrap();
@@ -395,33 +411,34 @@ fn short_connections_are_unattributed_or_right_and_never_wrong() {
     // Ports are used again at once within a round, and by another round a second later.
     for round in 0..ROUNDS {
         let since_ns = boot_ns();
-        let mut truth: BTreeMap<SocketAddr, BTreeSet<String>> = BTreeMap::new();
+        let mut truth: BTreeMap<(u8, SocketAddr), BTreeSet<String>> = BTreeMap::new();
         let mut open = Vec::new();
-        for turn in 0..10 {
-            let name = names[(round * 7 + turn * turn) % names.len()];
-            let Some(fd) = stock.get_mut(name).and_then(Vec::pop) else { continue };
+        for turn in 0..16 {
+            let name = names[(round * 7 + turn * turn) % names.len()].to_owned();
+            let protocol = if turn % 8 < 5 { TCP } else { UDP };
+            let fd = taken(&mut stock, &cgroups, &name, protocol);
             let port = 4000 + u16::try_from(round % 100 * 8 + turn * 3 % 8).unwrap();
-            let Some((local, stream)) = connection(fd, port, service) else { continue };
-            truth.entry(local).or_default().insert(name.to_owned());
+            let Some((local, socket)) = exchange(fd, protocol, port, service) else { continue };
+            truth.entry((protocol, local)).or_default().insert(name);
             made += 1;
             // Some are seen while they are open, some are left open until the question.
             if turn % 4 == 0 {
-                let seen = SeenSockets::One(flow(TCP, local, service));
+                let seen = SeenSockets::One(flow(protocol, local, service));
                 lookup.look(&[OwnerQuestion::of(RemoteService as u8, seen).unwrap()]);
             }
             if turn % 3 == 0 {
-                open.push(stream);
+                open.push(socket);
             }
         }
         let question = |seen| (OwnerQuestion::of(RemoteService as u8, seen).unwrap(), since_ns);
-        let mut asked: Vec<_> = truth
-            .keys()
-            .map(|local| question(SeenSockets::One(flow(TCP, *local, service))))
-            .collect();
-        let example = flow(TCP, *truth.keys().next().unwrap(), service);
+        let one = |(protocol, local)| question(SeenSockets::One(flow(protocol, local, service)));
+        let mut asked: Vec<_> = truth.keys().copied().map(one).collect();
+        let of_tcp = truth.iter().filter(|((protocol, _), _)| *protocol == TCP);
+        let of_tcp: BTreeSet<String> = of_tcp.flat_map(|(_, had)| had.clone()).collect();
+        let example = flow(TCP, truth.keys().next().unwrap().1, service);
         asked.push(question(SeenSockets::Several(example)));
         let mut had: Vec<BTreeSet<String>> = truth.values().cloned().collect();
-        had.push(truth.into_values().flatten().collect());
+        had.push(of_tcp);
         rounds.push_back((Instant::now() + SETTLED, lookup.ask(asked), had));
         while rounds.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
             let (_, asked, had) = rounds.pop_front().unwrap();
@@ -433,6 +450,6 @@ fn short_connections_are_unattributed_or_right_and_never_wrong() {
         verdicts.add(lookup.answer(&asked), &had);
     }
     let Verdicts { right, unknown } = verdicts;
-    println!("{made} connections: {right} flows named rightly, {unknown} unattributed");
+    println!("{made} flows: {right} named rightly, {unknown} unattributed");
     assert!(made > 2000 && right > 200, "{made} made, {right} right, {unknown} unknown");
 }

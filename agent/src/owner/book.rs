@@ -6,7 +6,7 @@
 //! A connection that was accepted belongs to the cgroup of the socket that listened, so that one stands
 //! for connections of this host's service that came and went unseen. Everything else is unattributed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use wire::BootNs;
@@ -192,11 +192,15 @@ impl Book {
         self.watched_ns = self.watched_ns.max(now_ns);
     }
 
-    /// Whether a datagram socket of this port was told of since a time.
+    /// Whether datagram sockets of all these ports were told of since a time.
     #[must_use]
-    pub fn was_told_of(&self, port: u16, since_ns: BootNs) -> bool {
+    pub fn was_told_of(&self, ports: &[u16], since_ns: BootNs) -> bool {
         let newest = self.closed.iter().rev().take_while(|(told_ns, _)| *told_ns >= since_ns);
-        newest.into_iter().any(|(_, it)| it.protocol == Some(UDP) && it.local.port() == port)
+        let told: HashSet<u16> = newest
+            .filter(|(_, socket)| socket.protocol == Some(UDP))
+            .map(|(_, socket)| socket.local.port())
+            .collect();
+        ports.iter().all(|port| told.contains(port))
     }
 
     /// Forgets what no record needs any more.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use settings::{Failures, InFull};
@@ -12,6 +11,7 @@ use wire::talkers::TalkerOwner;
 use super::book::{Book, OwnerQuestion, Present};
 use super::closures::Closures;
 use super::diag::{Filter, States, TCP, UDP};
+use super::markers;
 use super::names::OwnerNames;
 use super::sockets::Sockets;
 use crate::clocks::boot_ns;
@@ -26,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(2);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// How long the kernel may take to tell that a socket has closed, which it does on the side. Half a
-/// second is a hundred times what it usually takes; a marker, closed when the sockets were looked at,
-/// shows that it did tell.
+/// second is a hundred times what it usually takes; markers, closed once the sockets were looked at,
+/// show that it did tell.
 pub const SETTLED: Duration = Duration::from_millis(500);
 
 /// Questions, and the sockets that were there when they were asked.
@@ -36,8 +36,8 @@ pub struct AskedOwners {
     asked: Vec<(OwnerQuestion, BootNs)>,
     present: HashMap<OwnerQuestion, Present>,
     asked_ns: BootNs,
-    /// Port of a socket that closed then.
-    marker: Option<u16>,
+    /// Ports of sockets that closed then; `None` if that was not possible.
+    markers: Option<Vec<u16>>,
 }
 
 /// Looks for sockets.
@@ -75,13 +75,14 @@ impl Lookup {
     /// Looks for the sockets that each question asks for. To be answered once [`SETTLED`] has passed.
     pub fn ask(&mut self, asked: Vec<(OwnerQuestion, BootNs)>) -> AskedOwners {
         let present = self.present(asked.iter().map(|(question, _)| *question), ANSWER);
-        AskedOwners { asked, present, asked_ns: boot_ns(), marker: marker().ok() }
+        AskedOwners { asked, present, asked_ns: boot_ns(), markers: markers::close().ok() }
     }
 
     /// Whose the traffic was that each question asked for. `None` if that isn't certain.
     pub fn answer(&mut self, asked: &AskedOwners) -> Vec<Option<TalkerOwner>> {
         self.listen();
-        if !asked.marker.is_some_and(|port| self.book.was_told_of(port, asked.asked_ns)) {
+        let told = |ports: &Vec<u16>| self.book.was_told_of(ports, asked.asked_ns);
+        if !asked.markers.as_ref().is_some_and(told) {
             self.book.missed(asked.asked_ns);
         }
         let owner = |(question, since_ns): &(OwnerQuestion, BootNs)| {
@@ -159,12 +160,6 @@ impl Default for Lookup {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Closes a socket; returns its port.
-fn marker() -> io::Result<u16> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    Ok(socket.local_addr()?.port())
 }
 
 /// The sockets that may have the traffic asked for; `None` if there are too many.

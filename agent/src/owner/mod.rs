@@ -13,6 +13,7 @@ pub mod closures;
 pub mod diag;
 mod fill;
 mod lookup;
+mod markers;
 mod names;
 mod naming;
 mod processes;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use nix::unistd::geteuid;
 use wire::talkers::TalkerOwner;
 
 use super::closures;
@@ -22,9 +24,9 @@ pub struct OwnerTrial {
     pub own: io::Result<(Option<TalkerOwner>, Duration)>,
     /// Whether the kernel tells of closed sockets.
     pub closures: io::Result<()>,
-    /// Other processes whose open files can be read.
+    /// Processes of other users, for root all others, whose open files can be read.
     pub readable: usize,
-    /// Other processes whose open files can't.
+    /// Those whose open files can't.
     pub unreadable: usize,
 }
 
@@ -32,10 +34,14 @@ pub struct OwnerTrial {
 #[must_use]
 pub fn examine() -> OwnerTrial {
     let (mut readable, mut unreadable) = (0, 0);
-    let own = std::process::id();
+    let (own, user) = (std::process::id(), geteuid());
     let names = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    for pid in pids.filter(|pid| *pid != own).take(PROCESSES_MAX) {
+    let is_other = |pid: &u32| {
+        let owner = fs::metadata(format!("/proc/{pid}")).map(|it| it.uid());
+        *pid != own && (user.is_root() || owner.is_ok_and(|owner| owner != user.as_raw()))
+    };
+    for pid in pids.filter(is_other).take(PROCESSES_MAX) {
         match fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(_) => readable += 1,
             // It may have ended since.
