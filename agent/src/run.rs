@@ -86,6 +86,7 @@ pub fn ship_config(config: &Config) -> Result<(ShipConfig, watch::Sender<Destina
         spool: spool_path(&config.data_dir),
         spool_limits: config.spool.limits(),
         fsync_interval: config.spool.fsync_interval.0,
+        addresses: config.monitor.talkers.addresses,
     };
     Ok((ship, to))
 }

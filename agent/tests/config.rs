@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use agent::config::{self, Config};
 use agent::connection::Server;
+use agent::talkers::Addresses;
 use settings::{Interval, Options};
 
 /// The program with only the test's variables.
@@ -73,6 +74,11 @@ fn a_bad_file_is_refused_in_one_line_with_place_key_value_and_way_out() {
         (
             "monitor:\n  sample_interval: 1ms",
             ":2: monitor.sample_interval: 1ms is out of range; choose 10ms to 1m".to_owned(),
+        ),
+        (
+            "monitor:\n  talkers: {addresses: some}",
+            ":2: monitor.talkers.addresses: \"some\" is unknown; choose one of whole, prefix, off"
+                .to_owned(),
         ),
         (
             "monitor:\n  sample_interval: 2s\n  report_interval: 1s",
@@ -202,6 +208,21 @@ fn each_layer_wins_over_those_below_and_is_named_as_the_source() {
         "  sample_interval: 500ms  # default".to_owned(),
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+}
+
+#[test]
+fn addresses_of_talkers_can_be_told_whole_by_prefix_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        ("whole", Addresses::Whole),
+        ("prefix", Addresses::Prefix),
+        // Not a boolean, whatever older YAML says.
+        ("off", Addresses::Off),
+    ] {
+        let path = dir.path().join(text);
+        fs::write(&path, format!("monitor:\n  talkers:\n    addresses: {text}\n")).unwrap();
+        assert_eq!(load(path).monitor.talkers.addresses, expected);
     }
 }
 

@@ -10,16 +10,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::connection::{Server, connect, control};
+use agent::sampler::IntervalReport;
 use agent::ship::delivery::DeliveryError;
 use agent::ship::patience::Bounds;
+use agent::talkers::TalkersReport;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use settings::InFull;
 use testbed::in_time;
-use wire::Seq;
 use wire::codec;
+use wire::frame::Frame;
+use wire::id::NicName;
 use wire::message::{Ack, Committed, HostKey, Message, SeqRange, Welcome};
+use wire::talkers::{Talker, TalkerKey, TalkerList, Talkers};
+use wire::{Bytes, Seq};
 
 use self::made::{Made, SESSION};
 
@@ -42,6 +47,11 @@ struct Said {
 impl Collector {
     /// A collector that accepts this many streams at a time.
     fn new(streams: u8) -> Self {
+        Self::speaking(wire::ALPN, streams)
+    }
+
+    /// The same, by one application protocol.
+    fn speaking(alpn: &[u8], streams: u8) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["collector".into()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -54,7 +64,7 @@ impl Collector {
             .with_no_client_auth()
             .with_single_cert(vec![der.clone()], key.into())
             .unwrap();
-        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        tls.alpn_protocols = vec![alpn.to_vec()];
         let mut server =
             ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
         let transport = Arc::get_mut(&mut server.transport).unwrap();
@@ -68,7 +78,7 @@ impl Collector {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        tls.alpn_protocols = vec![wire::ALPN.to_vec(), wire::ALPN_1.to_vec()];
         let client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         Self { endpoint, client }
     }
@@ -93,24 +103,27 @@ impl Collector {
         agent.delivery.over(&connection, HostKey::default(), || {}).await
     }
 
-    /// Works correctly: commits every frame until the agent is done.
-    async fn honest(&self, agent: &mut Made, last: u64) {
+    /// Works correctly: commits every frame until the agent is done. Gives the frames.
+    async fn honest(&self, agent: &mut Made, last: u64) -> Vec<Frame> {
         let collect = async {
             let mut said = self.greeted().await;
             said.welcome(0).await;
-            let mut end = 0;
+            let (mut end, mut frames) = (0, Vec::new());
             while end < last {
                 let mut stream = said.connection.accept_uni().await.unwrap();
                 while let Some(frame) = frame(&mut stream).await {
                     assert!(frame.first_seq <= Seq(end + 1), "{} is lost", end + 1);
                     end = end.max(frame.last_seq.get());
+                    frames.push(frame);
                 }
                 said.ack(end, end, vec![]).await;
             }
-            said.connection.closed().await
+            said.connection.closed().await;
+            frames
         };
-        let (delivered, _closed) = tokio::join!(self.serve(agent), collect);
+        let (delivered, frames) = tokio::join!(self.serve(agent), collect);
         delivered.unwrap();
+        frames
     }
 }
 
@@ -136,7 +149,7 @@ impl Said {
     }
 }
 
-async fn frame(stream: &mut RecvStream) -> Option<wire::frame::Frame> {
+async fn frame(stream: &mut RecvStream) -> Option<Frame> {
     let mut header = [0; codec::HEADER_LEN];
     stream.read_exact(&mut header).await.ok()?;
     let header = codec::decode_header(header).unwrap();
@@ -178,6 +191,68 @@ fn meet<D: Future>(bounds: Bounds, deed: impl FnOnce(Said) -> D) -> (DeliveryErr
         agent.end();
         (ended.expect_err("nothing was delivered"), took)
     })
+}
+
+/// A record of talkers that no datagram takes.
+fn talkers() -> Talkers {
+    let talkers = |n: u8| Talker {
+        key: TalkerKey { address: [n; 16], ..TalkerKey::default() },
+        bytes: Bytes(u64::from(u8::MAX - n) << 32),
+        ..Talker::default()
+    };
+    let list = TalkerList {
+        total_bytes: Bytes(u64::from(u16::MAX) << 32),
+        talkers: (0..64).map(talkers).collect(),
+        ..TalkerList::default()
+    };
+    Talkers {
+        nic: NicName::new("eth0").unwrap(),
+        start_ns: made::START,
+        interval_ns: 60 * made::SECOND,
+        rx: list.clone(),
+        tx: list,
+        ..Talkers::default()
+    }
+}
+
+/// What a collector gets of an agent that measures ten seconds, then talkers, then ten more, while
+/// connected.
+fn talkers_sent(alpn: &[u8]) -> Vec<Frame> {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut agent = Made::begin(&dir.path().join("spool.sqlite"));
+        agent.measure(1, 10, 10);
+        let record = TalkersReport { record: talkers(), ..TalkersReport::default() };
+        let report = IntervalReport { talkers: vec![record], ..IntervalReport::default() };
+        agent.reports().send(report).unwrap();
+        agent.measure(11, 20, 10);
+        agent.stop();
+        let collector = Collector::speaking(alpn, 8);
+        let frames = in_time("the delivery", collector.honest(&mut agent, 21)).await;
+        assert!(agent.delivery.is_done());
+        agent.end();
+        frames
+    })
+}
+
+#[test]
+fn talkers_are_sent_within_the_numbers_of_the_session() {
+    let frames = talkers_sent(wire::ALPN);
+    let with: Vec<&Frame> = frames.iter().filter(|frame| !frame.talkers.is_empty()).collect();
+    assert_eq!(with.len(), 1);
+    assert_eq!((with[0].first_seq, &with[0].talkers), (Seq(12), &vec![talkers()]));
+    assert!(codec::encode_frame(with[0]).unwrap().len() > agent::ship::framer::FRAME_LEN);
+}
+
+#[test]
+fn an_older_collector_gets_all_numbers_and_samples_without_the_talkers() {
+    let frames = talkers_sent(wire::ALPN_1);
+    let numbers: Vec<u64> = frames.iter().map(|frame| frame.first_seq.get()).collect();
+    assert_eq!(numbers, (1..=21).collect::<Vec<_>>());
+    assert!(frames.iter().all(|frame| frame.talkers.is_empty()));
+    assert_eq!(frames.iter().map(|frame| frame.samples.len()).sum::<usize>(), 20);
+    assert_eq!(frames[11].samples, []);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::frame::{
     Counts, Frame, INTERVAL_MAX_NS, KernelCounts, MAX, MAX_PEAK, Mix, MixCounts, Sample, flags,
 };
 use crate::id::NicName;
+use crate::talkers::{TalkerList, Talkers};
 use crate::time::WallNs;
 
 /// Upper limit of any NIC's speed, bytes/s: 8 Tbit/s, five ports of the fastest Ethernet (1.6 Tbit/s,
@@ -111,6 +112,39 @@ impl Mix {
     }
 }
 
+impl Talkers {
+    /// Splits the record into pieces of at most a day; usually it stays one. The first piece has the
+    /// lists, as the first piece of a sample has the counts.
+    pub fn pieces(mut self) -> impl Iterator<Item = Self> {
+        let (start_ns, interval_ns) = (self.start_ns, self.interval_ns);
+        let (nic, kind) = (self.nic, self.kind);
+        for list in [&mut self.rx, &mut self.tx] {
+            list.name_nobody_beyond(FIGURE_MAX);
+        }
+        let mut first = Some(self);
+        tiles(start_ns, interval_ns).map(move |(start_ns, interval_ns)| {
+            let piece = first.take().unwrap_or_else(|| Self { nic, kind, ..Self::default() });
+            Self { start_ns, interval_ns, ..piece }
+        })
+    }
+}
+
+impl TalkerList {
+    /// Caps totals beyond any link like those of samples; then nothing is known of who had them.
+    fn name_nobody_beyond(&mut self, most: u64) {
+        if self.total_bytes > Bytes(most) || self.total_packets > Packets(most) {
+            let total_bytes = self.total_bytes.min(Bytes(most));
+            *self = Self {
+                total_bytes,
+                total_packets: self.total_packets.min(Packets(most)),
+                error_bytes: total_bytes,
+                unlisted_bytes: total_bytes,
+                ..Self::default()
+            };
+        }
+    }
+}
+
 impl Frame {
     /// The NIC and the figure of the first count that no link can carry ([`FIGURE_MAX`]), if any.
     /// Ignores drivers' own figures: [`Sample::leave_out_nonsense`] handles those.
@@ -126,8 +160,13 @@ impl Frame {
             let figures = mix.rx.figures().chain(mix.tx.figures());
             figures.max().map(|most| (mix.nic, most))
         };
+        let of_talkers = |it: &Talkers| {
+            let figures = |list: &TalkerList| list.total_bytes.get().max(list.total_packets.get());
+            (it.nic, figures(&it.rx).max(figures(&it.tx)))
+        };
         let samples = self.samples.iter().filter_map(of_sample);
-        let mut most = samples.chain(self.mixes.iter().filter_map(of_mix));
+        let mixes = self.mixes.iter().filter_map(of_mix);
+        let mut most = samples.chain(mixes).chain(self.talkers.iter().map(of_talkers));
         most.find(|(_, most)| *most > FIGURE_MAX)
     }
 }
@@ -170,6 +209,7 @@ mod tests {
     use crate::frame::Frame;
     use crate::id::{NicName, SessionId};
     use crate::seq::Seq;
+    use crate::talkers::Talker;
 
     const HOUR: u64 = 3_600_000_000_000;
 
@@ -229,6 +269,24 @@ mod tests {
         assert_eq!(pieces[0].rx.bytes, Bytes(1));
     }
 
+    fn talkers(start_ns: u64, interval_ns: u64, figure: u64) -> Talkers {
+        let talker = Talker { bytes: Bytes(figure / 2), packets: Packets(1), ..Talker::default() };
+        let list = TalkerList {
+            total_bytes: Bytes(figure),
+            total_packets: Packets(figure),
+            talkers: if figure == 0 { vec![] } else { vec![talker] },
+            ..TalkerList::default()
+        };
+        Talkers {
+            nic: NicName::new("eth0").unwrap(),
+            start_ns: WallNs(start_ns),
+            interval_ns,
+            rx: list.clone(),
+            tx: list,
+            ..Talkers::default()
+        }
+    }
+
     fn any_time() -> impl Strategy<Value = u64> {
         prop_oneof![any::<u64>(), 0..100 * HOUR, Just(0), Just(u64::MAX)]
     }
@@ -257,6 +315,19 @@ mod tests {
             let frame = Frame {
                 session: SessionId::new(1), first_seq: Seq(1), last_seq: Seq(1), gap: 0,
                 samples: sample.pieces().collect(), mixes: mix.pieces().collect(), talkers: vec![] };
+            let of_talkers = Frame {
+                samples: vec![], mixes: vec![], talkers: talkers(start_ns, interval_ns, figure).pieces().collect(), ..frame.clone()
+            };
+            let in_frames = |record: &Talkers| Frame { talkers: vec![record.clone()], ..of_talkers.clone() };
+            for frame in of_talkers.talkers.iter().map(in_frames) {
+                let encoded = codec::encode_frame(&frame).unwrap();
+                prop_assert_eq!(codec::decode(&encoded), Ok(Received::Frame(frame)));
+            }
+            let spans = |it: &Talkers| (it.start_ns, it.interval_ns);
+            let of_samples: Vec<_> = frame.samples.iter().map(|it| (it.start_ns, it.interval_ns)).collect();
+            prop_assert_eq!(of_talkers.talkers.iter().map(spans).collect::<Vec<_>>(), of_samples);
+            prop_assert_eq!(of_talkers.talkers[0].rx.total_bytes, frame.samples[0].rx.bytes);
+            prop_assert_eq!(of_talkers.beyond_any_link(), None);
             let encoded = codec::encode_frame(&frame).unwrap();
             prop_assert_eq!(codec::decode(&encoded), Ok(Received::Frame(frame.clone())));
             let covered: u64 = frame.samples.iter().map(|it| it.interval_ns).sum();

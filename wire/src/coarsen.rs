@@ -2,7 +2,7 @@
 //! kept as maxima, so totals stay exact however small the space.
 
 use crate::frame::{Counts, INTERVAL_MAX_NS, KernelCounts, Mix, MixCounts, Sample, flags};
-use crate::talker_sums::TalkerSums;
+use crate::talker_sums::{TalkerSums, number_of};
 use crate::talkers::{TALKERS_MAX, TalkerList, Talkers};
 use crate::time::WallNs;
 
@@ -69,6 +69,29 @@ impl Talkers {
         };
         let (rx, tx) = (sum(&self.rx, &next.rx), sum(&self.tx, &next.tx));
         *self = Self { nic: self.nic, start_ns, interval_ns, kind: self.kind, rx, tx, owners };
+    }
+
+    /// Shortens both lists to their largest `most` talkers. The others become part of the rest.
+    pub fn shorten(&mut self, most: usize) {
+        if self.rx.talkers.len().max(self.tx.talkers.len()) <= most {
+            return;
+        }
+        let mut owners = Vec::new();
+        let mut shorten = |list: &mut TalkerList| {
+            if let Some(largest) = list.talkers.get(most) {
+                let left_out = largest.bytes.saturating_add(list.error_bytes);
+                list.unlisted_bytes = list.unlisted_bytes.max(left_out);
+                list.talkers.truncate(most);
+            }
+            for talker in &mut list.talkers {
+                let owner = usize::from(talker.owner).checked_sub(1);
+                let owner = owner.and_then(|place| self.owners.get(place));
+                talker.owner = owner.map_or(0, |owner| number_of(owner.clone(), &mut owners));
+            }
+        };
+        shorten(&mut self.rx);
+        shorten(&mut self.tx);
+        self.owners = owners;
     }
 }
 

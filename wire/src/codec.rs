@@ -255,15 +255,42 @@ pub fn frame_bytes(frame: &Frame) -> Vec<u8> {
     with_header(Kind::Frame, &[&to_archive(frame)])
 }
 
+/// An encoded frame as it is sent to programs that don't know talkers ([`crate::ALPN_1`]): the same
+/// numbers without the talkers. `None` if it has none, so that it can be sent as it is.
+#[must_use]
+pub fn without_talkers(encoded: &[u8]) -> Option<Vec<u8>> {
+    let header = decode_header(*encoded.first_chunk()?).ok()?;
+    if header.kind != Kind::TalkersFrame {
+        return None;
+    }
+    match decode(encoded) {
+        Ok(Received::Frame(mut frame)) => {
+            frame.talkers.clear();
+            Some(frame_bytes(&frame))
+        }
+        _ => None,
+    }
+}
+
+/// Digest of a frame that was sent without its talkers.
+#[must_use]
+pub fn digest_without_talkers(frame: &Frame) -> u64 {
+    digest_of(&[&to_archive(frame)])
+}
+
 /// Digest of a frame. Equal frames have equal digests, different ones practically never. Databases
 /// store digests, so the function must never change.
 #[must_use]
 pub fn digest(frame: &Frame) -> u64 {
-    let mut digest = Sha256::new();
-    digest.update(to_archive(frame));
-    if !frame.talkers.is_empty() {
-        digest.update(to_archive(&frame.talkers));
+    if frame.talkers.is_empty() {
+        return digest_without_talkers(frame);
     }
+    digest_of(&[&to_archive(frame), &to_archive(&frame.talkers)])
+}
+
+fn digest_of(parts: &[&[u8]]) -> u64 {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
     let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = digest.finalize().into();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

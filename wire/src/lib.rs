@@ -36,7 +36,10 @@ pub use seq::Seq;
 pub use time::{BootNs, WallNs};
 
 /// The QUIC application protocol (ALPN) of measurements and control.
-pub const ALPN: &[u8] = b"netmon/1";
+pub const ALPN: &[u8] = b"netmon/2";
+
+/// The same, of programs that don't know talkers.
+pub const ALPN_1: &[u8] = b"netmon/1";
 
 /// The QUIC application protocol (ALPN) for exchanging a token for a certificate.
 pub const ALPN_ENROLL: &[u8] = b"netmon-enroll/1";

@@ -3,15 +3,25 @@
 //! Most samples start where the previous one ends, have the same length, raise the totals by their
 //! counts, and have equal kernel and tap counts. Only the differences from that prediction are sent.
 //! They may have any value, so every frame can be restored exactly.
-//! can be anything, so that every frame comes out as it went in.
+//!
+//! Talkers of a list have much in common with their neighbours: protocol, port, network, owner. Those of
+//! both directions are often the same.
 
 use crate::frame::{Frame, Sample};
+use crate::talkers::{Talker, TalkerKey, Talkers};
 
 /// Replaces figures by their differences from the prediction.
 pub fn to_differences(frame: &mut Frame) {
     // Start with the last sample: each prediction needs the previous sample unchanged.
     for n in (0..frame.samples.len()).rev() {
         change(&mut frame.samples, n, u64::wrapping_sub);
+    }
+    for Talkers { rx, tx, .. } in &mut frame.talkers {
+        let mut all: Vec<&mut Talker> = rx.talkers.iter_mut().chain(&mut tx.talkers).collect();
+        for n in (1..all.len()).rev() {
+            let before = *all[n - 1];
+            change_talker(all[n], &before);
+        }
     }
 }
 
@@ -20,6 +30,30 @@ pub fn from_differences(frame: &mut Frame) {
     for n in 0..frame.samples.len() {
         change(&mut frame.samples, n, u64::wrapping_add);
     }
+    for Talkers { rx, tx, .. } in &mut frame.talkers {
+        let mut before = None;
+        for talker in rx.talkers.iter_mut().chain(&mut tx.talkers) {
+            if let Some(before) = &before {
+                change_talker(talker, before);
+            }
+            before = Some(*talker);
+        }
+    }
+}
+
+/// Combines the figures of a talker with those of the one before it. Doing it
+/// again undoes it.
+fn change_talker(talker: &mut Talker, before: &Talker) {
+    let Talker { key, owner, .. } = talker;
+    let TalkerKey { kind, protocol, port, address, other } = key;
+    *kind ^= before.key.kind;
+    *protocol ^= before.key.protocol;
+    *port ^= before.key.port;
+    let foretold = before.key.address.iter().chain(&before.key.other);
+    for (byte, foretold) in address.iter_mut().chain(other).zip(foretold) {
+        *byte ^= foretold;
+    }
+    *owner ^= before.owner;
 }
 
 /// Combines each predictable figure of a sample with its prediction. The prediction uses the sample's
@@ -54,6 +88,7 @@ mod tests {
     use crate::frame::{Counts, KernelCounts};
     use crate::id::{NicName, SessionId};
     use crate::seq::Seq;
+    use crate::talkers::TalkerList;
     use crate::time::WallNs;
 
     fn sample(nic: &str, n: u64) -> Sample {
@@ -82,6 +117,41 @@ mod tests {
             kernel,
             ..Sample::default()
         }
+    }
+
+    #[test]
+    fn what_a_talker_has_in_common_with_the_one_before_is_zero_and_comes_out_again() {
+        let talker = |n: u8| Talker {
+            key: TalkerKey { protocol: 6, port: 443, address: [n; 16], ..TalkerKey::default() },
+            bytes: Bytes(7),
+            owner: 3,
+            ..Talker::default()
+        };
+        let list = |talkers: Vec<Talker>| TalkerList { talkers, ..TalkerList::default() };
+        let record = Talkers {
+            rx: list(vec![talker(1), talker(5)]),
+            tx: list(vec![talker(5), talker(1)]),
+            ..Talkers::default()
+        };
+        let frame = Frame {
+            session: SessionId::new(1),
+            first_seq: Seq(1),
+            last_seq: Seq(1),
+            gap: 0,
+            samples: vec![],
+            mixes: vec![],
+            talkers: vec![record.clone(), record],
+        };
+        let mut changed = frame.clone();
+        to_differences(&mut changed);
+        let Talkers { rx, tx, .. } = &changed.talkers[1];
+        assert_eq!(rx.talkers[0], talker(1));
+        let equal = Talker { bytes: Bytes(7), ..Talker::default() };
+        assert_eq!(tx.talkers[0], equal);
+        let key = TalkerKey { address: [4; 16], ..TalkerKey::default() };
+        assert_eq!([rx.talkers[1], tx.talkers[1]], [Talker { key, ..equal }; 2]);
+        from_differences(&mut changed);
+        assert_eq!(changed, frame);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl TalkerSums {
 }
 
 /// The number of an owner in a record, from 1; 0 beyond 65,535.
-fn number_of(owner: TalkerOwner, owners: &mut Vec<TalkerOwner>) -> u16 {
+pub(crate) fn number_of(owner: TalkerOwner, owners: &mut Vec<TalkerOwner>) -> u16 {
     let place = owners.iter().position(|it| *it == owner).unwrap_or_else(|| {
         owners.push(owner);
         owners.len() - 1

@@ -12,6 +12,7 @@ use crate::capture::reader::hold;
 use crate::capture::ring::RingConfig;
 use crate::nic::choose::NicFilter;
 use crate::sampler::CaptureConfig;
+use crate::talkers::Addresses;
 
 /// Section `monitor`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,11 +45,13 @@ pub struct Monitor {
 pub struct TalkersSection {
     /// True: it is found out whose their traffic is on this host.
     pub owners: bool,
+    /// What the collector is told of addresses: whole, prefix (/24 and /48) or off (no talkers).
+    pub addresses: Addresses,
 }
 
 impl Default for TalkersSection {
     fn default() -> Self {
-        Self { owners: true }
+        Self { owners: true, addresses: Addresses::default() }
     }
 }
 

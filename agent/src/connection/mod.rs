@@ -71,7 +71,7 @@ pub enum ConnectError {
 }
 
 /// Connects to one collector, by any of its addresses. The connection must speak
-/// [`wire::ALPN`] and prove to be `server_name`.
+/// an application protocol of `config` and prove to be `server_name`.
 ///
 /// # Errors
 /// [`ConnectError`] of the address tried last.

@@ -38,8 +38,8 @@ const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Streams that the collector may open, for notices.
 const NOTICES: u32 = 1;
 
-/// Connects by [`wire::ALPN`] with a certificate to a collector whose certificate is of `roots` and
-/// not on a list in `revoked`. A CA without a list has revoked none.
+/// Connects by [`wire::ALPN`], or by [`wire::ALPN_1`] to an older collector. It has a certificate, and
+/// the collector's must be of `roots` and not on a list in `revoked`. A CA without a list has revoked none.
 pub(super) fn client_config(
     roots: Arc<RootCertStore>,
     revoked: Vec<CertificateRevocationListDer<'static>>,
@@ -52,7 +52,8 @@ pub(super) fn client_config(
         .build()
         .map_err(|error| Error::General(error.in_full().to_string()))?;
     let tls = builder()?.with_webpki_verifier(verifier).with_client_auth_cert(chain, key)?;
-    quic(tls, wire::ALPN)
+    // In the order of preference.
+    quic(tls, &[wire::ALPN, wire::ALPN_1])
 }
 
 /// Connects by [`wire::ALPN_ENROLL`] to a collector of the CA with a fingerprint. `refusal` gets
@@ -66,7 +67,7 @@ pub(super) fn enrolling_config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    quic(tls, wire::ALPN_ENROLL)
+    quic(tls, &[wire::ALPN_ENROLL])
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -78,8 +79,8 @@ fn builder() -> Result<ConfigBuilder<rustls::ClientConfig, WantsVerifier>, Error
         .with_protocol_versions(&[&rustls::version::TLS13])
 }
 
-fn quic(mut tls: rustls::ClientConfig, alpn: &[u8]) -> Result<ClientConfig, Error> {
-    tls.alpn_protocols = vec![alpn.to_vec()];
+fn quic(mut tls: rustls::ClientConfig, alpn: &[&[u8]]) -> Result<ClientConfig, Error> {
+    tls.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
     tls.resumption = Resumption::disabled();
     tls.enable_early_data = false;
     let tls = QuicClientConfig::try_from(tls)

@@ -27,6 +27,7 @@ use super::recorder::{RecorderEvent, RecorderRequest, ask};
 use super::said::{greet, told, welcomed_with};
 use super::spool::{Forked, Record, SpooledSession};
 use super::streaming::{Sending, busy, stream};
+use super::understood::understood;
 use crate::clocks;
 use crate::connection::control::{self, ControlError};
 
@@ -234,7 +235,8 @@ impl Delivery {
                 event = self.events.recv(), if !self.finished => {
                     if let Some(RecorderEvent::Made(_, record)) = &event {
                         // If the connection can't take it, it isn't shown.
-                        let _shown = connection.send_datagram(record.frame.clone().into());
+                        let frame = understood(connection, &record.frame).into_owned();
+                        let _shown = connection.send_datagram(frame.into());
                     }
                     self.on_event(event);
                 }
@@ -278,7 +280,7 @@ impl Delivery {
             tokio::select! {
                 event = self.events.recv(), if !self.finished => {
                     if let Some((record, seq)) = self.on_event(event) {
-                        self.send_live(connection, record, seq);
+                        self.send_live(connection, &record, seq);
                     }
                 }
                 sent = busy(&mut sending) => {
@@ -360,10 +362,11 @@ impl Delivery {
         None
     }
 
-    fn send_live(&mut self, connection: &Connection, record: Record, seq: Seq) {
-        let fits = connection.max_datagram_size().is_some_and(|max| record.frame.len() <= max);
+    fn send_live(&mut self, connection: &Connection, record: &Record, seq: Seq) {
+        let frame = understood(connection, &record.frame);
+        let fits = connection.max_datagram_size().is_some_and(|max| frame.len() <= max);
         // If the connection can't take it now, the window sends it again.
-        if (!fits || connection.send_datagram(Bytes::from(record.frame)).is_err())
+        if (!fits || connection.send_datagram(Bytes::from(frame.into_owned())).is_err())
             && let Some((_, running)) = self.sessions.last_mut()
         {
             running.on_too_long_for_live(seq);

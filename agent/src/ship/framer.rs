@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use wire::codec::frame_len;
 use wire::frame::{Frame, Mix, SAMPLES_MAX, Sample};
 use wire::id::{NicName, SessionId};
+use wire::talkers::Talkers;
 use wire::{Seq, WallNs};
 
 /// Longest frame that is sent as a datagram, bytes. QUIC starts with packets of 1,200 bytes
@@ -23,6 +24,7 @@ pub struct Framer {
     due_ns: Option<WallNs>,
     samples: Vec<Sample>,
     mixes: Vec<Mix>,
+    talkers: Vec<Talkers>,
 }
 
 impl Framer {
@@ -30,13 +32,27 @@ impl Framer {
     /// `report_ns` nanoseconds.
     #[must_use]
     pub const fn new(session: SessionId, last_seq: Seq, report_ns: u64) -> Self {
-        Self { session, last_seq, report_ns, due_ns: None, samples: Vec::new(), mixes: Vec::new() }
+        Self {
+            session,
+            last_seq,
+            report_ns,
+            due_ns: None,
+            samples: Vec::new(),
+            mixes: Vec::new(),
+            talkers: Vec::new(),
+        }
     }
 
     /// The session continues under a new id, with numbers lower by `lowered`.
     pub const fn go_on_as(&mut self, session: SessionId, lowered: u64) {
         self.session = session;
         self.last_seq = self.last_seq.saturating_sub(lowered);
+    }
+
+    /// Adds records of talkers to the report. Each gets a frame of its own, because the rest of the
+    /// report must fit datagrams, and a record with many long names doesn't.
+    pub fn add_talkers(&mut self, records: impl IntoIterator<Item = Talkers>) {
+        self.talkers.extend(records.into_iter().flat_map(Talkers::pieces));
     }
 
     /// Adds one interval of all NICs. Returns the report's frames once it is complete.
@@ -50,7 +66,8 @@ impl Framer {
         let due = *self.due_ns.get_or_insert(full);
         // If the clock was stepped back, the report must not grow beyond its length.
         let stepped_back = full < due;
-        if end >= due || stepped_back || self.samples.len() >= SAMPLES_MAX / 2 {
+        let most = self.samples.len().max(self.talkers.len());
+        if end >= due || stepped_back || most >= SAMPLES_MAX / 2 {
             self.finish()
         } else {
             Vec::new()
@@ -74,24 +91,32 @@ impl Framer {
         for (nic_samples, nic_mixes) in by_nic.into_values() {
             for sample in nic_samples {
                 if frame_len(samples.len() + 1, mixes.len()) > FRAME_LEN {
-                    frames.push(self.frame(&mut samples, &mut mixes));
+                    frames.push(self.frame(&mut samples, &mut mixes, vec![]));
                 }
                 samples.push(sample);
             }
             for mix in nic_mixes {
                 if frame_len(samples.len(), mixes.len() + 1) > FRAME_LEN {
-                    frames.push(self.frame(&mut samples, &mut mixes));
+                    frames.push(self.frame(&mut samples, &mut mixes, vec![]));
                 }
                 mixes.push(mix);
             }
         }
         if !samples.is_empty() || !mixes.is_empty() {
-            frames.push(self.frame(&mut samples, &mut mixes));
+            frames.push(self.frame(&mut samples, &mut mixes, vec![]));
+        }
+        for record in std::mem::take(&mut self.talkers) {
+            frames.push(self.frame(&mut samples, &mut mixes, vec![record]));
         }
         frames
     }
 
-    fn frame(&mut self, samples: &mut Vec<Sample>, mixes: &mut Vec<Mix>) -> Frame {
+    fn frame(
+        &mut self,
+        samples: &mut Vec<Sample>,
+        mixes: &mut Vec<Mix>,
+        talkers: Vec<Talkers>,
+    ) -> Frame {
         self.last_seq += 1;
         Frame {
             session: self.session,
@@ -100,13 +125,16 @@ impl Framer {
             gap: 0,
             samples: std::mem::take(samples),
             mixes: std::mem::take(mixes),
-            talkers: vec![],
+            talkers,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::talkers::{Talker, TalkerKey, TalkerList, TalkerOwner, address_bytes};
+    use wire::{Bytes, Packets};
+
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -156,6 +184,69 @@ mod tests {
         assert_eq!(frames.iter().map(|frame| frame.mixes.len()).sum::<usize>(), 100);
     }
 
+    /// A minute with 16 talkers per direction, of six services.
+    fn minute(nic: &str) -> Talkers {
+        let talkers: Vec<Talker> = (1..=16)
+            .map(|n: u8| Talker {
+                key: TalkerKey {
+                    protocol: 6,
+                    port: 443 + u16::from(n),
+                    address: address_bytes([198, 51, 100, n].into()),
+                    ..TalkerKey::default()
+                },
+                bytes: Bytes(200_000_000 / u64::from(n)),
+                packets: Packets(150_000 / u64::from(n)),
+                owner: u16::from(n % 6) + 1,
+            })
+            .collect();
+        let list = TalkerList {
+            total_bytes: Bytes(1_000_000_000),
+            total_packets: Packets(900_000),
+            error_bytes: Bytes(4096),
+            unlisted_bytes: Bytes(12_500_000),
+            distinct: 5000,
+            distinct_error: 80,
+            talkers,
+        };
+        let owner = |n: u8| TalkerOwner {
+            name: format!("server-{n}.service"),
+            process: "python3".to_owned(),
+            ..TalkerOwner::default()
+        };
+        Talkers {
+            nic: NicName::new(nic).unwrap(),
+            start_ns: WallNs(0),
+            interval_ns: 60_000 * MS,
+            kind: 0,
+            rx: list.clone(),
+            tx: list,
+            owners: (1..=6).map(owner).collect(),
+        }
+    }
+
+    #[test]
+    fn records_of_talkers_have_frames_of_their_own_after_their_report() {
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
+        framer.add_talkers([minute("eth0"), minute("eth1")]);
+        assert_eq!(framer.add(interval(0, 2), vec![]), []);
+        let frames = framer.add(interval(1, 2), vec![]);
+        let numbers: Vec<Seq> = frames.iter().map(|frame| frame.first_seq).collect();
+        assert_eq!(numbers, [Seq(1), Seq(2), Seq(3)]);
+        assert_eq!((frames[0].samples.len(), frames[0].talkers.len()), (4, 0));
+        for (frame, nic) in frames[1..].iter().zip(["eth0", "eth1"]) {
+            assert_eq!((frame.samples.len(), &frame.talkers), (0, &vec![minute(nic)]));
+        }
+        assert_eq!(framer.finish(), []);
+    }
+
+    #[test]
+    fn a_minute_of_16_talkers_whose_owners_are_known_fits_a_datagram() {
+        let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
+        framer.add_talkers([minute("eth0")]);
+        let encoded = wire::codec::encode_frame(&framer.finish()[0]).unwrap();
+        assert!(encoded.len() <= FRAME_LEN, "{}", encoded.len());
+    }
+
     #[test]
     fn a_host_that_slept_for_days_makes_records_that_can_be_read_back() {
         let mut framer = Framer::new(SessionId::new(7), Seq(0), 1000 * MS);
@@ -163,8 +254,11 @@ mod tests {
         let mut slept = interval(4, 3);
         slept.iter_mut().for_each(|sample| sample.interval_ns = 100 * hours);
         let mix = Mix { nic: slept[0].nic, interval_ns: 100 * hours, ..Mix::default() };
+        framer.add_talkers([Talkers { interval_ns: 100 * hours, ..minute("eth0") }]);
         let frames = framer.add(slept, vec![mix]);
         assert!(frames.iter().all(|frame| frame.check().is_ok()));
+        let lengths = frames.iter().flat_map(|frame| &frame.talkers).map(|it| it.interval_ns);
+        assert_eq!(lengths.sum::<u64>(), 100 * hours);
         let lengths = frames.iter().flat_map(|frame| &frame.samples).map(|it| it.interval_ns);
         assert_eq!(lengths.sum::<u64>(), 3 * 100 * hours, "the samples cover all of the time");
     }

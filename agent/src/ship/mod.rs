@@ -13,3 +13,4 @@ pub mod spool;
 pub mod state;
 mod streaming;
 pub mod tags;
+mod understood;

@@ -10,21 +10,26 @@ use crossbeam_channel::{Receiver, Sender, never, select, tick};
 use settings::InFull;
 use tokio::sync::{mpsc, oneshot};
 use wire::Seq;
+use wire::codec;
 use wire::delivery::StoredProgress;
 use wire::frame::Frame;
 use wire::id::SessionId;
 use wire::message::{Committed, SeqRange};
 
-use super::framer::Framer;
+use super::framer::{FRAME_LEN, Framer};
 use super::spool::{Forked, Record, Spool, SpoolError};
 use crate::clocks::{boot_ns, wall_ns};
 use crate::sampler::IntervalReport;
+use crate::talkers::Addresses;
 
 /// How often to enforce the spool's limits.
 const MAINTENANCE: Duration = Duration::from_secs(5);
 
 /// Records that may wait for an unwritable spool before they are coarsened.
 const PENDING_MAX: usize = 4096;
+
+/// Most memory for them, bytes: the size of so many reports. Records of talkers can be longer.
+const PENDING_SIZE: usize = PENDING_MAX * FRAME_LEN * 2;
 
 /// Most bytes that one answer holds.
 const READ_BYTES: usize = 64 << 10;
@@ -63,6 +68,8 @@ pub struct RecorderConfig {
     pub report_interval: Duration,
     /// How often to sync to disk, against power loss.
     pub fsync_interval: Duration,
+    /// What is said of the addresses of talkers.
+    pub addresses: Addresses,
 }
 
 /// Starts the recorder. It ends once `reports` and `requests` are both closed.
@@ -82,6 +89,7 @@ pub fn start(
         session: config.session,
         spool,
         framer,
+        addresses: config.addresses,
         events,
         pending: VecDeque::new(),
         failing: None,
@@ -100,6 +108,7 @@ struct Recorder {
     session: SessionId,
     spool: Spool,
     framer: Framer,
+    addresses: Addresses,
     events: mpsc::Sender<RecorderEvent>,
     /// Records that the spool couldn't take yet.
     pending: VecDeque<Frame>,
@@ -121,7 +130,10 @@ impl Recorder {
         while reporting || asked {
             select! {
                 recv(reports) -> report => match report {
-                    Ok(IntervalReport { samples, mixes, .. }) => self.guarded(|it| {
+                    Ok(IntervalReport { samples, mixes, talkers, .. }) => self.guarded(|it| {
+                        let talkers = talkers.into_iter().map(|report| report.record);
+                        let shown = talkers.filter_map(|record| it.addresses.shown(record));
+                        it.framer.add_talkers(shown);
                         let frames = it.framer.add(samples, mixes);
                         it.write(frames);
                     }),
@@ -172,7 +184,8 @@ impl Recorder {
         if self.pending.is_empty() {
             return;
         }
-        if self.pending.len() > PENDING_MAX {
+        let size: usize = self.pending.iter().map(codec::frame_size).sum();
+        if self.pending.len() > PENDING_MAX || size > PENDING_SIZE {
             self.pending = super::spool::coarsen_pending(self.pending.drain(..).collect());
         }
         match self.spool.append(self.pending.make_contiguous(), boot_ns()) {

@@ -26,6 +26,7 @@ use crate::clocks;
 use crate::connection::{self, ConnectError, Server, notices};
 use crate::identity::{self, Credentials, IdentityError};
 use crate::sampler::IntervalReport;
+use crate::talkers::Addresses;
 
 /// Events that may wait for the connection; it finds further records in the spool.
 const EVENTS: usize = 1024;
@@ -64,6 +65,8 @@ pub struct ShipConfig {
     pub spool_limits: SpoolLimits,
     /// How often to sync it to disk, against power loss.
     pub fsync_interval: Duration,
+    /// What is said of the addresses of talkers.
+    pub addresses: Addresses,
 }
 
 /// Why shipping can't begin.
@@ -164,6 +167,7 @@ impl Shipper {
             last_seq,
             report_interval: config.report_interval,
             fsync_interval: config.fsync_interval,
+            addresses: config.addresses,
         };
         let recorder = recorder::start(recorder, spool, reports, asked, events);
         let recorder = recorder.map_err(ShipError::System)?;

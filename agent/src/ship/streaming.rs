@@ -11,6 +11,7 @@ use wire::message::SeqRange;
 
 use super::error::DeliveryError;
 use super::recorder::{RecorderRequest, ask};
+use super::understood::understood;
 use crate::connection::control::{self, ControlError};
 
 /// A stream in progress. It gives the session and the range that was sent. The collector may block
@@ -38,7 +39,8 @@ pub(super) fn stream(
         stream.set_priority(-1).map_err(|error| gone(&error))?;
         let mut sent = range;
         for record in &records {
-            stream.write_all(&record.frame).await.map_err(|error| gone(&error))?;
+            let frame = understood(&connection, &record.frame);
+            stream.write_all(&frame).await.map_err(|error| gone(&error))?;
             sent.last = record.range.last;
         }
         stream.finish().map_err(|error| gone(&error))?;

@@ -2,6 +2,7 @@
 //!
 //! A packet has a flow ([`key`]), which is counted in the table of its direction ([`table`]).
 
+pub mod addresses;
 pub mod distinct;
 pub mod key;
 pub mod socket_pair;
@@ -9,6 +10,7 @@ pub mod table;
 
 use wire::talkers::Talkers;
 
+pub use addresses::Addresses;
 pub use socket_pair::{SeenSockets, SocketPair};
 
 /// The talkers of one NIC and interval, and by which sockets to look up whose they are.

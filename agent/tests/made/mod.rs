@@ -9,6 +9,7 @@ use agent::sampler::IntervalReport;
 use agent::ship::delivery::{About, Delivery};
 use agent::ship::recorder::{self, RecorderConfig};
 use agent::ship::spool::{Now, Spool, SpoolLimits};
+use agent::talkers::Addresses;
 use crossbeam_channel::unbounded;
 use tokio::sync::{mpsc, watch};
 use wire::frame::{Counts, Sample};
@@ -48,6 +49,7 @@ impl Made {
             last_seq,
             report_interval: Duration::from_secs(1),
             fsync_interval: Duration::from_secs(1),
+            addresses: Addresses::Whole,
         };
         let recorder = recorder::start(config, spool, reported, asked, events).unwrap();
         let inventory = watch::channel(Inventory::default()).1;
@@ -77,6 +79,11 @@ impl Made {
             let report = IntervalReport { samples: vec![sample], ..IntervalReport::default() };
             self.reports.as_ref().unwrap().send(report).unwrap();
         }
+    }
+
+    /// Where reports go.
+    pub fn reports(&self) -> crossbeam_channel::Sender<IntervalReport> {
+        self.reports.clone().unwrap()
     }
 
     /// Stops measuring.

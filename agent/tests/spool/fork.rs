@@ -7,7 +7,7 @@ use wire::Bytes;
 use wire::codec;
 use wire::delivery::StoredProgress;
 use wire::frame::{Frame, Gap};
-use wire::id::SessionId;
+use wire::id::{NicName, SessionId};
 use wire::message::{Committed, SeqRange};
 use wire::{BootNs, Seq};
 
@@ -65,6 +65,22 @@ fn what_the_collector_has_of_this_spool_is_no_fork_whether_it_was_told_so_or_not
         assert_eq!(fork(&mut spool, told(seq, None)), []);
     }
     assert_eq!(bytes(&read_all(&mut spool, 50)), (1..=50).sum::<u64>());
+}
+
+#[test]
+fn a_record_that_an_older_collector_took_without_its_talkers_is_no_fork() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = spool(&dir, 20);
+    let nic = NicName::new("eth0").unwrap();
+    let with = Frame { samples: vec![], talkers: vec![minute(nic, 1, 1000, 10)], ..frame(21) };
+    let without = Frame { talkers: vec![], ..with.clone() };
+    spool.append(std::slice::from_ref(&with), BootNs(21 * SECOND)).unwrap();
+    for taken in [with, without] {
+        assert_eq!(fork(&mut spool, told(21, Some(codec::digest(&taken)))), []);
+    }
+    assert_eq!(fork(&mut spool, told(21, Some(other(21)))).len(), 1);
+    let frames = new_records(&mut spool, 21);
+    assert!(frames.iter().all(|frame| frame.talkers.is_empty()), "a gap names nobody");
 }
 
 #[test]

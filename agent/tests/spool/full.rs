@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use agent::sampler::IntervalReport;
 use agent::ship::recorder::{self, RecorderConfig, RecorderRequest};
 use agent::ship::spool::{Now, Spool};
+use agent::talkers::Addresses;
 use testbed::{in_namespace, sh};
 use tokio::sync::{mpsc, oneshot};
 use wire::delivery::StoredProgress;
@@ -37,6 +38,7 @@ fn what_is_measured_while_the_disk_is_full_is_written_once_there_is_room() {
         last_seq: Seq(0),
         report_interval: Duration::from_secs(1),
         fsync_interval: Duration::from_millis(50),
+        addresses: Addresses::Whole,
     };
     let recorder = recorder::start(config, spool, taken, asked, events).unwrap();
     for seq in 1..=REPORTS {

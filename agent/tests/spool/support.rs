@@ -9,6 +9,7 @@ use wire::codec::{self, Received};
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{NicName, SessionId};
 use wire::message::SeqRange;
+use wire::talkers::{Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, address_bytes};
 use wire::{BootNs, Seq, WallNs};
 use wire::{Bytes, Packets};
 
@@ -98,4 +99,53 @@ pub fn read_all(spool: &mut Spool, last: u64) -> Vec<Frame> {
 
 pub fn bytes(frames: &[Frame]) -> u64 {
     frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes.get()).sum()
+}
+
+/// A minute of a NIC with this many bytes and packets in each direction, 16 talkers of each, and owners
+/// with names as they are in real hosts.
+pub fn minute(nic: NicName, n: u64, bytes: u64, packets: u64) -> Talkers {
+    let talker = |place: u64| {
+        let random = (n * 31 + place).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let [a, b, c, ..] = random.to_be_bytes();
+        Talker {
+            key: TalkerKey {
+                protocol: 6,
+                port: [443, 5432, 9100, 22][(random % 4) as usize],
+                address: address_bytes([203, a, b, c].into()),
+                ..TalkerKey::default()
+            },
+            bytes: Bytes(bytes / (place + 1) / 4),
+            packets: Packets(packets / (place + 1) / 4),
+            owner: u16::try_from(place % 6).unwrap(),
+        }
+    };
+    let list = TalkerList {
+        total_bytes: Bytes(bytes),
+        total_packets: Packets(packets),
+        error_bytes: Bytes(bytes / 10_000),
+        unlisted_bytes: Bytes(bytes / 60),
+        distinct: 900 + n % 100,
+        distinct_error: 15,
+        talkers: (0..16).map(talker).collect(),
+    };
+    let owner = |name: &str, process: &str| TalkerOwner {
+        kind: 0,
+        name: name.to_owned(),
+        process: process.to_owned(),
+    };
+    Talkers {
+        nic,
+        start_ns: WallNs(n * 60 * SECOND),
+        interval_ns: 60 * SECOND,
+        kind: 0,
+        rx: list.clone(),
+        tx: list,
+        owners: vec![
+            owner("nginx.service", "nginx"),
+            owner("postgresql@15-main.service", "postgres"),
+            owner("ssh.service", "sshd"),
+            owner("4f0c9a3b2d1e4f0c9a3b2d1e4f0c9a3b2d1e4f0c9a3b2d1e4f0c9a3b2d1e4f0c", "java"),
+            owner("network-monitor-agent.service", "netmon-agent"),
+        ],
+    }
 }

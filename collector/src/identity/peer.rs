@@ -77,7 +77,7 @@ pub enum PeerError {
         /// The collector's clock, UTC.
         now: String,
     },
-    /// The client offers neither application protocol.
+    /// The client offers none of the application protocols.
     #[error("unknown application protocol; run agent and collector of the same release")]
     Protocol,
 }
@@ -104,7 +104,7 @@ pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
     let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
     match handshake.and_then(|it| it.protocol).as_deref() {
         Some(wire::ALPN_ENROLL) => return Ok(Peer::Enrolling),
-        Some(wire::ALPN) => {}
+        Some(wire::ALPN | wire::ALPN_1) => {}
         _ => return Err(PeerError::Protocol),
     }
     let chain = connection

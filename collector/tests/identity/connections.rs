@@ -36,6 +36,24 @@ async fn an_agent_without_a_certificate_is_told_how_to_get_one() {
 }
 
 #[tokio::test]
+async fn agents_that_know_no_talkers_are_admitted_too() {
+    let (mut collector, dir) = own_ca();
+    let host = tempfile::tempdir().unwrap();
+    collector.enroll("web-1", host.path()).await;
+    for alpn in [wire::ALPN, wire::ALPN_1] {
+        let chain = pem::read_certificates(&host.path().join("cert.pem")).unwrap();
+        let key = pem::read_key(&host.path().join("key.pem")).unwrap();
+        let ca = dir.path().join("identity/ca.pem");
+        let config = quic_client(tls_client(&ca, Some((chain, key)), alpn));
+        let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let connecting = endpoint.connect_with(config, collector.address, COLLECTOR_NAME).unwrap();
+        let _connection = connecting.await.unwrap();
+        let seen = collector.next().await;
+        assert!(matches!(seen, Seen::Admitted(..)));
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_of_another_ca_is_refused() {
     let (mut collector, dir) = own_ca();
     let (other, _other_dir) = own_ca();

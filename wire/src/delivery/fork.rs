@@ -23,8 +23,13 @@ pub struct Own {
 /// What an agent's spool holds for a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// A record that ends with it, with this digest.
-    Ends(u64),
+    /// A record that ends with it.
+    Ends {
+        /// Its digest.
+        digest: u64,
+        /// Its digest if it was sent to a collector that doesn't know talkers; else the same.
+        without_talkers: u64,
+    },
     /// A record that continues after it. Committed records end where the database ends, so this one
     /// isn't there.
     GoesOn,
@@ -53,7 +58,9 @@ pub fn is_fork(own: &Own, told: StoredProgress) -> bool {
         return own.whole || own.last > own.sent.max(own.committed);
     }
     match (told.digest, own.told) {
-        (Some(told), Written::Ends(own)) => told != own,
+        (Some(told), Written::Ends { digest, without_talkers }) => {
+            told != digest && told != without_talkers
+        }
         (Some(_), Written::GoesOn) => true,
         (None, _) | (_, Written::Nothing) => false,
     }
@@ -75,6 +82,10 @@ mod tests {
         StoredProgress { session: SessionId::new(1), seq: Seq(seq), digest }
     }
 
+    const fn ends(digest: u64) -> Written {
+        Written::Ends { digest, without_talkers: digest }
+    }
+
     #[test]
     fn what_was_never_made_is_a_fork_unless_a_power_loss_may_have_taken_it() {
         assert!(is_fork(&OWN, told(131, None)));
@@ -87,13 +98,16 @@ mod tests {
     #[test]
     fn by_the_digest_a_repeat_is_told_from_a_fork() {
         for (written, digest, fork) in [
-            (Written::Ends(7), Some(7), false),
-            (Written::Ends(7), Some(8), true),
+            (ends(7), Some(7), false),
+            (ends(7), Some(8), true),
+            // An older collector took the record without its talkers.
+            (Written::Ends { digest: 7, without_talkers: 8 }, Some(8), false),
+            (Written::Ends { digest: 7, without_talkers: 8 }, Some(9), true),
             (Written::GoesOn, Some(8), true),
             // Forgotten or damaged: undecidable.
             (Written::Nothing, Some(8), false),
             // An older collector.
-            (Written::Ends(7), None, false),
+            (ends(7), None, false),
             (Written::GoesOn, None, false),
         ] {
             let own = Own { told: written, ..OWN };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use wire::WallNs;
 use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::NicName;
-use wire::talkers::Talkers;
+use wire::talkers::{TALKERS_MAX, Talkers, TalkersKind};
 
 /// Resolution of a record. Each level is made from the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,37 +54,63 @@ impl Coarseness {
             Self::Gap => wire::frame::INTERVAL_MAX_NS / 2,
         }
     }
+
+    /// The most talkers that a list of the level has. Samples of a minute need little room, and
+    /// longer lists would shorten the time for which there is room.
+    const fn talkers_max(self) -> usize {
+        match self {
+            Self::Exact | Self::TenSeconds => TALKERS_MAX,
+            Self::Minute => 4,
+            Self::Gap => 0,
+        }
+    }
 }
 
 /// Makes consecutive records of one session coarser: records whose samples begin in the same
 /// interval of the level become one, which covers all their sequence numbers. Gaps of different
 /// reasons stay apart, from each other and from what is none; so does what would not fit a record.
+///
+/// Talkers of minutes stay, in shorter lists, up to samples of a minute. Those of a single sample go
+/// with it. A gap names nobody.
 #[must_use]
 pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
     let mut coarse: Vec<Frame> = Vec::new();
     let mut group = None;
     for mut frame in frames {
         if level == Coarseness::Gap && frame.gap == 0 {
-            frame.gap = Gap::SpoolFull as u8;
-            frame.mixes.clear();
-            frame.talkers.clear();
+            become_gap(&mut frame, Gap::SpoolFull);
         }
-        let start = frame.samples.iter().map(|sample| sample.start_ns).min();
-        let of_frame = start.map(|start| start / level.interval_ns());
-        // A frame without samples merges with its neighbour.
+        frame.talkers.retain(|record| record.kind != TalkersKind::Moment as u8);
+        let of_frame = time_of(&frame).map(|time| time / level.interval_ns());
+        // A frame without samples and talkers merges with its neighbour.
         if let Some(last) = coarse.last_mut()
             && last.gap == frame.gap
             && (of_frame.is_none() || of_frame == group)
-            && let Some(both) = absorbed(last, &frame)
+            && let Some(both) = absorbed(last, &frame, level)
         {
             *last = both;
         } else {
             group = of_frame;
             let none = Frame { samples: vec![], mixes: vec![], talkers: vec![], ..frame };
-            coarse.push(absorbed(&none, &frame).unwrap_or(frame));
+            coarse.push(absorbed(&none, &frame, level).unwrap_or(frame));
         }
     }
     coarse
+}
+
+/// When a frame's samples begin; of a frame with talkers only, when these end: they follow the sample
+/// with which their interval ended.
+fn time_of(frame: &Frame) -> Option<WallNs> {
+    let begin = frame.samples.iter().map(|sample| sample.start_ns).min();
+    let last = |it: &Talkers| it.start_ns.saturating_add(it.interval_ns.saturating_sub(1));
+    begin.or_else(|| frame.talkers.iter().map(last).max())
+}
+
+/// Replaces a frame by a gap with its exact counts.
+pub(super) fn become_gap(frame: &mut Frame, reason: Gap) {
+    frame.gap = reason as u8;
+    frame.mixes.clear();
+    frame.talkers.clear();
 }
 
 /// Makes records that wait in memory for an unwritable spool coarser, so that they stay few:
@@ -101,10 +128,9 @@ pub fn coarsen_pending(mut frames: Vec<Frame>) -> std::collections::VecDeque<Fra
     frames.into_iter().chain(newer).collect()
 }
 
-/// Merges a frame with the next, with one sample, one mix and one record of talkers of each kind per
-/// NIC; `None` if the result would be
-/// invalid.
-fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
+/// Merges a frame with the next, with one sample, one mix and one record of talkers per NIC; `None` if
+/// the result would be invalid.
+fn absorbed(before: &Frame, frame: &Frame, level: Coarseness) -> Option<Frame> {
     let mut samples: BTreeMap<NicName, Sample> = BTreeMap::new();
     for sample in before.samples.iter().chain(&frame.samples) {
         samples.entry(sample.nic).and_modify(|sum| sum.merge(sample)).or_insert(*sample);
@@ -113,11 +139,12 @@ fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
     for mix in before.mixes.iter().chain(&frame.mixes) {
         mixes.entry(mix.nic).and_modify(|sum| sum.merge(mix)).or_insert(*mix);
     }
-    let mut talkers: BTreeMap<(NicName, u8), Talkers> = BTreeMap::new();
+    let mut talkers: BTreeMap<NicName, Talkers> = BTreeMap::new();
     for record in before.talkers.iter().chain(&frame.talkers) {
-        let same = talkers.entry((record.nic, record.kind));
+        let same = talkers.entry(record.nic);
         same.and_modify(|sum| sum.merge(record)).or_insert_with(|| record.clone());
     }
+    talkers.values_mut().for_each(|record| record.shorten(level.talkers_max()));
     let samples = samples.into_values().collect();
     let both = Frame {
         last_seq: frame.last_seq,
@@ -130,167 +157,4 @@ fn absorbed(before: &Frame, frame: &Frame) -> Option<Frame> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use wire::frame::Counts;
-    use wire::id::SessionId;
-
-    use super::*;
-    use wire::{Bytes, Packets, Seq, WallNs};
-
-    const HALF_SECOND: u64 = 500_000_000;
-
-    fn frames(count: u64) -> Vec<Frame> {
-        let sample = |n: u64, nic| Sample {
-            nic: NicName::new(nic).unwrap(),
-            start_ns: WallNs(n * HALF_SECOND),
-            interval_ns: HALF_SECOND,
-            rx: Counts {
-                bytes: Bytes(n),
-                packets: Packets(1),
-                peak_1ms_bytes: 5,
-                ..Counts::default()
-            },
-            ..Sample::default()
-        };
-        (0..count)
-            .map(|n| Frame {
-                session: SessionId::new(1),
-                first_seq: Seq(n + 1),
-                last_seq: Seq(n + 1),
-                gap: 0,
-                samples: vec![sample(n, "eth0"), sample(n, "eth1")],
-                mixes: vec![],
-                talkers: vec![],
-            })
-            .collect()
-    }
-
-    fn bytes(frames: &[Frame]) -> Bytes {
-        frames.iter().flat_map(|frame| &frame.samples).map(|sample| sample.rx.bytes).sum()
-    }
-
-    fn assert_tiles(frames: &[Frame], last: u64) {
-        let mut next = Seq::FIRST;
-        for frame in frames {
-            assert_eq!(frame.first_seq, next);
-            assert_eq!(frame.check(), Ok(()));
-            next = frame.last_seq + 1;
-        }
-        assert_eq!(next, Seq(last + 1));
-    }
-
-    #[test]
-    fn each_level_tiles_the_same_numbers_and_conserves_the_sums() {
-        let exact = frames(1000);
-        let (sum, ten) = (bytes(&exact), coarsen(exact, Coarseness::TenSeconds));
-        assert_eq!((ten.len(), bytes(&ten)), (50, sum));
-        assert_tiles(&ten, 1000);
-        assert_eq!((ten[0].samples.len(), ten[0].samples[0].interval_ns), (2, 10_000_000_000));
-        let minute = coarsen(ten, Coarseness::Minute);
-        assert_eq!((minute.len(), bytes(&minute)), (9, sum));
-        assert_tiles(&minute, 1000);
-        let gap = coarsen(minute, Coarseness::Gap);
-        assert_eq!((gap.len(), bytes(&gap), gap[0].gap), (1, sum, Gap::SpoolFull as u8));
-        assert_tiles(&gap, 1000);
-    }
-
-    #[test]
-    fn what_waits_in_memory_becomes_fewer_and_keeps_its_sums() {
-        let exact = frames(1000);
-        let sum = bytes(&exact);
-        let fewer: Vec<Frame> = coarsen_pending(exact).into();
-        assert_eq!((fewer.len(), bytes(&fewer)), (525, sum));
-        assert_tiles(&fewer, 1000);
-    }
-
-    /// Any samples that can be in a record: of some NICs, at any times, of any length allowed.
-    fn any_frames() -> impl Strategy<Value = Vec<Frame>> {
-        let hour = 3_600_000_000_000_u64;
-        let time = prop_oneof![0..48 * hour, 0..HALF_SECOND, Just(20 * 8766 * hour)];
-        let length = prop_oneof![Just(HALF_SECOND), 1..=24 * hour];
-        let sample =
-            (time, length, 0..3_u8, 0..2_u32).prop_map(|(start_ns, interval_ns, nic, step)| {
-                let rx = Counts { bytes: Bytes(1), ..Counts::default() };
-                let nic = NicName::new(&format!("eth{nic}")).unwrap();
-                let flags = step * wire::frame::flags::CLOCK_STEP;
-                Sample {
-                    nic,
-                    start_ns: WallNs(start_ns),
-                    interval_ns,
-                    rx,
-                    flags,
-                    ..Sample::default()
-                }
-            });
-        let samples = prop::collection::vec(sample, 0..6);
-        prop::collection::vec((samples, 0..2_u8), 1..30).prop_map(|frames| {
-            let frame = |(seq, (samples, gap)): (u64, (Vec<Sample>, u8))| {
-                let mix = |it: &Sample| Mix {
-                    nic: it.nic,
-                    start_ns: it.start_ns,
-                    interval_ns: it.interval_ns,
-                    ..Mix::default()
-                };
-                let mixes = samples.iter().map(mix).collect();
-                Frame {
-                    session: SessionId::new(1),
-                    first_seq: Seq(seq),
-                    last_seq: Seq(seq),
-                    gap,
-                    samples,
-                    mixes,
-                    talkers: vec![],
-                }
-            };
-            (1..).zip(frames).map(frame).collect()
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_coarsened_can_be_read_back_and_keeps_its_sums(mut frames in any_frames()) {
-            let (sum, last) = (bytes(&frames), frames.len() as u64);
-            for level in [Coarseness::TenSeconds, Coarseness::Minute, Coarseness::Gap, Coarseness::Gap] {
-                frames = coarsen(frames, level);
-                assert_tiles(&frames, last);
-                prop_assert_eq!(bytes(&frames), sum);
-            }
-        }
-    }
-
-    #[test]
-    fn more_nics_than_a_record_holds_stay_in_records_of_their_own() {
-        let nics = wire::frame::SAMPLES_MAX as u64;
-        let frame = |seq: u64| Frame {
-            session: SessionId::new(1),
-            first_seq: Seq(seq),
-            last_seq: Seq(seq),
-            gap: 0,
-            samples: frames(1)[0].samples[..1]
-                .iter()
-                .map(|it| Sample {
-                    nic: NicName::new(&format!("v{}", seq % (2 * nics))).unwrap(),
-                    ..*it
-                })
-                .collect(),
-            mixes: vec![],
-            talkers: vec![],
-        };
-        let coarse = coarsen((1..=2 * nics).map(frame).collect(), Coarseness::Gap);
-        assert_eq!(coarse.len(), 2);
-        assert_tiles(&coarse, 2 * nics);
-    }
-
-    #[test]
-    fn a_gap_never_covers_more_than_a_frame_may() {
-        let days = frames(5 * 86_400).into_iter().step_by(600).zip(1..).map(|(frame, seq)| Frame {
-            first_seq: Seq(seq),
-            last_seq: Seq(seq),
-            ..frame
-        });
-        let gaps = coarsen(days.collect(), Coarseness::Gap);
-        assert!(gaps.len() > 1);
-        assert!(gaps.iter().all(|gap| gap.check().is_ok()));
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use wire::id::SessionId;
 use wire::message::SeqRange;
 use wire::{Seq, WallNs};
 
-use super::coarsen::{Coarseness, coarsen};
+use super::coarsen::{Coarseness, become_gap, coarsen};
 use super::error::SpoolError;
 use super::file::{Spool, SpooledSession};
 use super::records::{checked, gap_frame, insert, record};
@@ -131,7 +131,10 @@ impl Spool {
         let replaced = [Gap::SpoolDamaged as u8, Gap::Forgotten as u8];
         Ok(match checked(session, range, row, [2, 3]) {
             Some((_, frame)) if replaced.contains(&frame.gap) => Written::Nothing,
-            Some((_, frame)) if range.last == seq => Written::Ends(codec::digest(&frame)),
+            Some((_, frame)) if range.last == seq => Written::Ends {
+                digest: codec::digest(&frame),
+                without_talkers: codec::digest_without_talkers(&frame),
+            },
             Some(_) if range.last > seq => Written::GoesOn,
             _ => Written::Nothing,
         })
@@ -190,8 +193,7 @@ impl Spool {
         let mut frames = read(&transaction, before, agreed + 1..=disputed_last)?;
         for (frame, ..) in &mut frames {
             if frame.gap == 0 {
-                frame.gap = Gap::Forked as u8;
-                frame.mixes.clear();
+                become_gap(frame, Gap::Forked);
             }
         }
         let made_ns = frames.last().map_or(0, |(_, _, made_ns)| *made_ns);

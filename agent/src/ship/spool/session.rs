@@ -19,8 +19,11 @@ use crate::clocks::BootId;
 pub(super) const ENDED: i64 = 1;
 pub(super) const BROKEN_OFF: i64 = 2;
 
-/// How many of a session's newest records to search for its NICs.
-pub(super) const NEIGHBOURS: u32 = 64;
+/// How many of a session's newest records with samples to search for its NICs.
+const NEIGHBOURS: usize = 64;
+
+/// Records read for that at most: those of talkers, one per NIC, follow one another.
+const NEIGHBOURS_READ: u32 = 1024;
 
 /// Longest outage that a gap covers, days: its length comes from the wall clock, which may be
 /// wrong.
@@ -203,7 +206,7 @@ impl Spool {
         Ok(samples)
     }
 
-    /// The intact frames that a query finds near a number.
+    /// The intact frames with samples that a query finds near a number.
     pub(super) fn neighbours(
         &self,
         sql: &str,
@@ -212,12 +215,15 @@ impl Spool {
     ) -> rusqlite::Result<Vec<Frame>> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows =
-            statement.query(params![session.to_column(), beside.to_column(), NEIGHBOURS])?;
+            statement.query(params![session.to_column(), beside.to_column(), NEIGHBOURS_READ])?;
         let mut frames = Vec::new();
-        while let Some(row) = rows.next()? {
+        while frames.len() < NEIGHBOURS
+            && let Some(row) = rows.next()?
+        {
             let number = |at| row.get(at).map(Seq::of_column);
             let range = SeqRange { first: number(0)?, last: number(1)? };
-            frames.extend(checked(session, range, row, [2, 3]).map(|(_, frame)| frame));
+            let frame = checked(session, range, row, [2, 3]).map(|(_, frame)| frame);
+            frames.extend(frame.filter(|frame| !frame.samples.is_empty()));
         }
         Ok(frames)
     }

@@ -34,7 +34,7 @@ pub struct ClientLimits {
     pub introductions: u32,
     /// Frames and messages, a second.
     pub frames: u32,
-    /// Rows (samples and mixes of frames), a second.
+    /// Rows (samples, mixes and lists of talkers of frames), a second.
     pub rows: u32,
     /// Bytes of frames and messages, a second; 2 MiB to 64 GiB.
     pub bytes: Size,
@@ -257,9 +257,12 @@ impl Usage {
 
     /// Counts the contents of a frame.
     pub fn take_frame(&mut self, frame: &Frame, now: Duration) {
-        self.take(Limit::Rows, (frame.samples.len() + frame.mixes.len()) as u64, now);
-        let samples = frame.samples.iter().map(|sample| sample.nic);
-        self.take_nics(samples.chain(frame.mixes.iter().map(|mix| mix.nic)), now);
+        let Frame { samples, mixes, talkers, .. } = frame;
+        // A record of talkers has a list per direction.
+        let rows = samples.len() + mixes.len() + 2 * talkers.len();
+        self.take(Limit::Rows, rows as u64, now);
+        let nics = samples.iter().map(|it| it.nic).chain(mixes.iter().map(|it| it.nic));
+        self.take_nics(nics.chain(talkers.iter().map(|it| it.nic)), now);
     }
 
     /// Counts new NICs.
@@ -337,114 +340,4 @@ impl Usage {
 const _: () = assert!(NAMES_MAX >= LIST_MAX);
 
 #[cfg(test)]
-mod tests {
-    use wire::frame::Sample;
-    use wire::id::SessionId;
-    use wire::message::Nic;
-
-    use super::*;
-    use wire::Seq;
-
-    const fn at(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn frame(nics: std::ops::Range<usize>) -> Frame {
-        let nic = |n: usize| NicName::new(&format!("eth{n}")).unwrap();
-        let samples = nics.map(|n| Sample { nic: nic(n), ..Sample::default() }).collect();
-        Frame {
-            session: SessionId::new(1),
-            first_seq: Seq(1),
-            last_seq: Seq(1),
-            gap: 0,
-            samples,
-            mixes: vec![],
-            talkers: vec![],
-        }
-    }
-
-    #[test]
-    fn an_agent_with_2500_nics_at_10_ms_never_waits() {
-        let mut usage = Usage::new(&ClientLimits::default());
-        for interval in 0..300 {
-            let now = at(interval * 10);
-            for n in (0..2500).step_by(4) {
-                assert_eq!(usage.wait(&Limit::READING, now), None);
-                usage.take_bytes(1150, now);
-                usage.take_frame(&frame(n..n + 4), now);
-            }
-        }
-        assert!(usage.untold(at(3000)).is_empty());
-    }
-
-    #[test]
-    fn who_invents_nics_waits_and_is_told_once_an_hour() {
-        let mut usage = Usage::new(&ClientLimits { nics: 100, ..ClientLimits::default() });
-        usage.take_frame(&frame(0..100), at(0));
-        usage.take_frame(&frame(0..100), at(1));
-        assert_eq!(usage.wait(&Limit::READING, at(1)), None);
-        usage.take_frame(&frame(0..200), at(2));
-        let (limit, wait) = usage.wait(&Limit::READING, at(2)).unwrap();
-        assert_eq!(limit, Limit::Nics);
-        assert!((59..=60).contains(&wait.as_secs()), "{wait:?}");
-        assert_eq!(usage.untold(at(3)), [Limit::Nics]);
-        assert!(usage.wait(&Limit::READING, at(4)).is_some());
-        assert!(usage.untold(at(5)).is_empty());
-        assert_eq!(usage.lately(at(6)).collect::<Vec<_>>(), [Limit::Nics]);
-        let hour = at(3_600_100);
-        usage.on_over(Limit::Nics, hour);
-        assert_eq!(usage.untold(hour), [Limit::Nics]);
-        assert!(!usage.is_fresh(hour) && usage.is_fresh(hour * 4));
-    }
-
-    #[test]
-    fn an_inventory_costs_what_has_changed_and_waits_if_that_is_too_much() {
-        let nic = |n: usize, up| Nic {
-            name: NicName::new(&format!("eth{n}")).unwrap(),
-            up,
-            ..Nic::default()
-        };
-        let inventory = |up| Inventory { nics: (0..2500).map(|n| nic(n, up)).collect() };
-        let mut usage = Usage::new(&ClientLimits::default());
-        for flap in 0..7 {
-            assert_eq!(usage.wait(&Limit::INVENTORY, at(flap)), None, "{flap}");
-            usage.take_inventory(&inventory(flap % 2 == 0), at(flap));
-        }
-        usage.take_inventory(&inventory(false), at(7));
-        let (limit, wait) = usage.wait(&Limit::INVENTORY, at(7)).unwrap();
-        assert_eq!(limit, Limit::Links);
-        assert!((9_000..=10_000).contains(&wait.as_millis()), "{wait:?}");
-        // The same again changes nothing.
-        for n in 0..200 {
-            usage.take_inventory(&inventory(false), at(60_000 + n));
-        }
-        assert_eq!(usage.wait(&Limit::INVENTORY, at(60_200)), None);
-    }
-
-    #[test]
-    fn an_inventory_of_invented_nics_waits_though_no_frame_is_sent() {
-        let inventory = |from: usize| {
-            let nic = |n| Nic { name: NicName::new(&format!("n{n}")).unwrap(), ..Nic::default() };
-            Inventory { nics: (from..from + 3000).map(nic).collect() }
-        };
-        let mut usage = Usage::new(&ClientLimits::default());
-        for from in [0, 3000] {
-            assert_eq!(usage.wait(&Limit::INVENTORY, at(0)), None);
-            usage.take_inventory(&inventory(from), at(0));
-        }
-        let (limit, _) = usage.wait(&Limit::INVENTORY, at(1)).unwrap();
-        assert_eq!(limit, Limit::Nics);
-        assert_eq!(usage.untold(at(2)), [Limit::Nics]);
-    }
-
-    #[test]
-    fn every_limit_says_its_key_and_its_figure() {
-        let limits = ClientLimits::default();
-        for limit in Limit::ALL {
-            let said = limit.said(&limits);
-            assert!(said.contains(&format!("limits.client.{} ", limit.name())), "{said}");
-        }
-        let said = Limit::Bytes.said(&limits);
-        assert!(said.contains("(128MiB a second)"), "{said}");
-    }
-}
+mod tests;

@@ -40,7 +40,10 @@ impl World {
             reached = record.range.last;
         }
         let told = match spool.range(..=told.seq).next_back() {
-            Some((_, record)) if record.range.last == told.seq => Written::Ends(record.digest()),
+            Some((_, record)) if record.range.last == told.seq => {
+                let digest = record.digest();
+                Written::Ends { digest, without_talkers: digest }
+            }
             Some((_, record)) if record.range.last > told.seq => Written::GoesOn,
             _ => Written::Nothing,
         };

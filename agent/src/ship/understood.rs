@@ -1,0 +1,34 @@
+//! Records in the form that a collector understands: an older one knows no talkers.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use quinn::Connection;
+use quinn::crypto::rustls::HandshakeData;
+use settings::SharedFailures;
+use wire::codec;
+
+/// Collectors that are too old: each is logged once, then rarely.
+static TOO_OLD: SharedFailures<String> = SharedFailures::new();
+
+/// An encoded record as the collector of a connection understands it. An older one gets the same
+/// numbers without the talkers, so that the numbers continue.
+pub(super) fn understood<'a>(connection: &Connection, record: &'a [u8]) -> Cow<'a, [u8]> {
+    let Some(without) = codec::without_talkers(record) else { return record.into() };
+    if knows_talkers(connection) {
+        return record.into();
+    }
+    let collector = connection.remote_address().to_string();
+    if let Some(tell) = TOO_OLD.failed(collector.clone(), Instant::now()) {
+        tracing::warn!(
+            collector,
+            "this collector is too old to take talkers: they are not stored; upgrade it{tell}"
+        );
+    }
+    without.into()
+}
+
+fn knows_talkers(connection: &Connection) -> bool {
+    let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
+    handshake.and_then(|it| it.protocol).as_deref() != Some(wire::ALPN_1)
+}
