@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::DirEntryExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// Id of the root cgroup (`KERNFS_ROOT_INO`).
+const ROOT: u64 = 1;
 
 /// Most directories that are read. Hosts with many pods have some thousand.
 const DIRECTORIES_MAX: usize = 50_000;
@@ -19,7 +22,7 @@ const TIMES: u32 = 50;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hierarchies {
     /// Where cgroup v2 is mounted.
-    pub unified: Option<PathBuf>,
+    pub unified: Vec<PathBuf>,
     /// True if there are hierarchies of v1 too.
     pub has_v1: bool,
 }
@@ -34,8 +37,8 @@ impl Hierarchies {
             let fields: Vec<&str> = mount.split(' ').collect();
             match (kind.split(' ').next(), fields.get(4)) {
                 (Some("cgroup"), _) => found.has_v1 = true,
-                (Some("cgroup2"), Some(place)) if found.unified.is_none() => {
-                    found.unified = Some(PathBuf::from(place.replace("\\040", " ")));
+                (Some("cgroup2"), Some(place)) => {
+                    found.unified.push(PathBuf::from(place.replace("\\040", " ")));
                 }
                 _ => {}
             }
@@ -47,7 +50,9 @@ impl Hierarchies {
 /// An index of the cgroups of v2, read when an id is asked for that isn't in it.
 #[derive(Debug)]
 pub struct Cgroups {
-    hierarchies: Hierarchies,
+    has_v1: bool,
+    /// Where v2 is read.
+    root: Option<PathBuf>,
     paths: HashMap<u64, String>,
     read: Option<Instant>,
     took: Duration,
@@ -58,14 +63,17 @@ impl Cgroups {
     #[must_use]
     pub fn open() -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let hierarchies = Hierarchies::of(&mountinfo);
-        Self { hierarchies, paths: HashMap::new(), read: None, took: Duration::ZERO }
+        let Hierarchies { unified, has_v1 } = Hierarchies::of(&mountinfo);
+        // A container may have its own part, and the host's all besides.
+        let whole = unified.iter().find(|place| id(place) == Some(ROOT));
+        let root = whole.or_else(|| unified.first()).cloned();
+        Self { has_v1, root, paths: HashMap::new(), read: None, took: Duration::ZERO }
     }
 
-    /// Where they are.
+    /// True if there are hierarchies of v1 too.
     #[must_use]
-    pub const fn hierarchies(&self) -> &Hierarchies {
-        &self.hierarchies
+    pub const fn has_v1(&self) -> bool {
+        self.has_v1
     }
 
     /// The path of a cgroup from the mount on. `None` if it isn't below it, or is so new that its
@@ -80,15 +88,15 @@ impl Cgroups {
     /// Its processes. Empty if they can't be read.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<u32> {
-        let unified = self.hierarchies.unified.as_deref();
-        let file = unified.map(|root| root.join(path.trim_start_matches('/')).join("cgroup.procs"));
+        let root = self.root.as_deref();
+        let file = root.map(|root| root.join(path.trim_start_matches('/')).join("cgroup.procs"));
         let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     fn read_again(&mut self) {
         let wait = AGAIN.max(self.took * TIMES);
-        let Some(root) = self.hierarchies.unified.clone() else { return };
+        let Some(root) = self.root.clone() else { return };
         if self.read.is_some_and(|read| read.elapsed() < wait) {
             return;
         }
@@ -102,13 +110,17 @@ impl Cgroups {
     }
 }
 
-/// The directories from this one down, by inode number.
-fn directories(root: &Path) -> HashMap<u64, String> {
-    use std::os::unix::fs::MetadataExt;
+/// Id of a cgroup's directory.
+fn id(directory: &Path) -> Option<u64> {
+    Some(fs::metadata(directory).ok()?.ino())
+}
 
+/// The directories from this one down, by inode number; the first only if it is the host's root: what
+/// a container sees as one has another path.
+fn directories(root: &Path) -> HashMap<u64, String> {
     let mut found = HashMap::new();
-    if let Ok(data) = fs::metadata(root) {
-        found.insert(data.ino(), "/".to_owned());
+    if id(root) == Some(ROOT) {
+        found.insert(ROOT, "/".to_owned());
     }
     let mut open = vec![(root.to_owned(), String::new())];
     while let Some((directory, path)) = open.pop() {
@@ -131,7 +143,7 @@ mod tests {
     #[test]
     fn cgroups_are_found_wherever_they_are_mounted() {
         let v2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
-        let unified = |path: &str| Some(PathBuf::from(path));
+        let unified = |path: &str| vec![PathBuf::from(path)];
         let only = Hierarchies { unified: unified("/sys/fs/cgroup"), has_v1: false };
         assert_eq!(Hierarchies::of(v2), only);
         let hybrid = "31 30 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n\
@@ -139,22 +151,20 @@ mod tests {
         let both = Hierarchies { unified: unified("/sys/fs/cgroup/unified"), has_v1: true };
         assert_eq!(Hierarchies::of(hybrid), both);
         let v1 = "32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\ngarbage\n - cgroup2";
-        assert_eq!(Hierarchies::of(v1), Hierarchies { unified: None, has_v1: true });
+        assert_eq!(Hierarchies::of(v1), Hierarchies { unified: vec![], has_v1: true });
     }
 
     #[test]
     fn directories_are_named_from_the_mount_on() {
-        use std::os::unix::fs::MetadataExt;
-
         let root = tempfile::tempdir().unwrap();
         let deep = root.path().join("system.slice/nginx.service");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("cgroup.procs"), "17\n9\n").unwrap();
         let mut cgroups = Cgroups::open();
-        cgroups.hierarchies.unified = Some(root.path().to_owned());
-        let id = |path: &Path| fs::metadata(path).unwrap().ino();
+        cgroups.root = Some(root.path().to_owned());
+        let id = |path: &Path| id(path).unwrap();
         assert_eq!(cgroups.path(id(&deep)), Some("/system.slice/nginx.service"));
-        assert_eq!(cgroups.path(id(root.path())), Some("/"));
+        assert_eq!(cgroups.path(id(root.path())), None, "a part's root has another path");
         assert_eq!(cgroups.path(id(&deep.join("cgroup.procs"))), None, "no directory");
         assert_eq!(cgroups.processes("/system.slice/nginx.service"), [17, 9]);
         fs::remove_dir_all(&deep).unwrap();

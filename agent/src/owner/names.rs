@@ -32,7 +32,7 @@ impl OwnerNames {
         let path = self.cgroups.path(socket.cgroup?)?.to_owned();
         let process = self.processes.find(&self.cgroups.processes(&path), socket.inode);
         let mut named = naming::name(&path);
-        if let Some(process) = process.as_ref().filter(|_| self.cgroups.hierarchies().has_v1) {
+        if let Some(process) = process.as_ref().filter(|_| self.cgroups.has_v1()) {
             let all = processes::cgroups(process.pid);
             named = all.iter().map(|path| naming::name(path)).fold(named, better);
         }
