@@ -19,9 +19,15 @@ pub fn table<const N: usize>(
     columns: [&str; N],
     lines: impl IntoIterator<Item = [String; N]>,
 ) -> String {
+    let head = columns.map(str::to_owned);
+    self::lines(std::iter::once(head).chain(lines))
+}
+
+/// Lines of CSV without a head.
+#[must_use]
+pub fn lines<const N: usize>(lines: impl IntoIterator<Item = [String; N]>) -> String {
     let mut out = Writer::from_writer(Vec::new());
     // Writing to memory can't fail.
-    let _head = out.write_record(columns);
     for line in lines {
         let _line = out.write_record(line);
     }

@@ -2,7 +2,7 @@
 
 use super::measure::Measure;
 use super::message::title;
-use crate::spreadsheet::{guarded, table};
+use crate::spreadsheet::{guarded, lines, table};
 use crate::store::{AlertIncident, AlertSubject};
 use crate::time::Time;
 
@@ -30,10 +30,11 @@ const COLUMNS: [&str; 20] = [
     "muted",
 ];
 
-/// Incidents as CSV, with a head. No text runs in a spreadsheet.
+/// A part of incidents as CSV, the `first` one with a head. No text runs in a spreadsheet.
 #[must_use]
-pub fn csv(incidents: &[AlertIncident]) -> String {
-    table(COLUMNS, incidents.iter().map(cells))
+pub fn csv(incidents: &[AlertIncident], first: bool) -> String {
+    let cells = incidents.iter().map(cells);
+    if first { table(COLUMNS, cells) } else { lines(cells) }
 }
 
 fn cells(it: &AlertIncident) -> [String; COLUMNS.len()] {

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,12 +12,13 @@ use wire::WallNs;
 use wire::id::ClientId;
 
 use super::access::Asker;
+use super::alerts_csv::{csv_answer, place};
 use super::app::App;
 use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, within};
 use crate::alerts::measure::Measure;
-use crate::alerts::{AlertRule, csv, side, title};
+use crate::alerts::{AlertRule, side, title};
 use crate::store::{
     AlertCursor, AlertDelivery, AlertIncident, AlertPage, AlertRange, AlertSilence, AlertSubject,
 };
@@ -51,10 +51,11 @@ pub(super) struct AlertsParams {
     /// Continues a list: `next` of the answer before.
     #[param(min_length = 1)]
     cursor: Option<String>,
-    /// Most of them. Default: 50.
+    /// Most of them. Default: 50; of CSV all.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// `json`, or `csv` with a line for each, without messages. Default: json.
+    /// `json`, or `csv` with a line for each, without messages; if the store fails meanwhile, the connection is
+    /// cut. Default: json.
     #[param(inline)]
     format: Option<AlertsFormat>,
 }
@@ -171,21 +172,18 @@ pub(super) async fn alerts(
     asker: Asker,
     Params(params): Params<AlertsParams>,
 ) -> Result<Response, ApiError> {
-    let format = params.format;
+    let (format, limited) = (params.format, params.limit.is_some());
     let mut range = params.range()?;
+    if format == Some(AlertsFormat::Csv) {
+        return csv_answer(app, asker, range, limited).await;
+    }
     // One more, to know whether there are more.
     range.limit += 1;
     let mut page = app.ask(&asker, app.state.alerts.store.alerts(&range)).await?;
     let more = page.incidents.len() == range.limit;
     page.incidents.truncate(range.limit - 1);
-    if format == Some(AlertsFormat::Csv) {
-        let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8")];
-        return Ok((headers, csv(&page.incidents)).into_response());
-    }
     let last = page.incidents.last().filter(|_| more);
-    let next = last.map(|AlertIncident { fired_ns, id, .. }| {
-        Cursor(AlertCursor { fired_ns: *fired_ns, id: id.clone() }).to_string()
-    });
+    let next = last.map(|it| Cursor(place(it)).to_string());
     Ok(Answer(AlertsView { alerts: views(&app, page), next }).into_response())
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod activity;
 mod alerts;
+mod alerts_csv;
 mod app;
 mod assets;
 mod cache;

@@ -13,11 +13,14 @@ use crate::server::{NOON, server};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Three incidents of web-1, a second apart: the newest fires, the others are over.
-fn incidents() -> Vec<AlertIncident> {
+/// Incidents of the rule `many`.
+const MANY: u64 = 1234;
+
+/// Incidents of web-1, a second apart: the newest fires, the others are over.
+fn incidents(rule: &str, number: u64) -> Vec<AlertIncident> {
     let incident = |n: u64| AlertIncident {
         id: format!("{n:016x}"),
-        rule: "full".into(),
+        rule: rule.into(),
         measure: "utilisation".into(),
         severity: "critical".into(),
         subject: AlertSubject {
@@ -28,7 +31,7 @@ fn incidents() -> Vec<AlertIncident> {
         },
         since_ns: WallNs(NOON + (n - 1) * SECOND),
         fired_ns: WallNs(NOON + n * SECOND),
-        resolved_ns: (n < 3).then(|| WallNs(NOON + (n + 1) * SECOND)),
+        resolved_ns: (n < number).then(|| WallNs(NOON + (n + 1) * SECOND)),
         value: 97.25,
         bound: 90.0,
         worst: 98.5,
@@ -36,16 +39,19 @@ fn incidents() -> Vec<AlertIncident> {
         detail: String::new(),
         muted: (n == 2).then(|| "silence ab of me: new switch".into()),
         announced: n != 2,
-        ended: (n < 3).then(|| "calm".into()),
+        ended: (n < number).then(|| "calm".into()),
     };
-    (1..=3).rev().map(incident).collect()
+    (1..=number).rev().map(incident).collect()
 }
 
 #[async_trait]
 impl AlertReader for Memory {
     async fn alerts(&self, range: &AlertRange) -> Result<AlertPage, StoreError> {
         self.check()?;
-        let mut incidents = incidents();
+        let mut incidents = match range.rule.as_deref() {
+            Some("many") => incidents("many", MANY),
+            _ => incidents("full", 3),
+        };
         incidents.retain(|it| {
             it.fired_ns < range.to_ns
                 && it.resolved_ns.is_none_or(|resolved| resolved >= range.from_ns)
@@ -184,6 +190,23 @@ async fn csv_has_a_line_for_each_incident_and_no_cell_that_a_spreadsheet_runs() 
             "silence ab of me: new switch",
         ]
     );
+}
+
+#[tokio::test]
+async fn csv_has_the_whole_range_however_many_there_are() {
+    let server = server().await;
+    let ids = async |query: &str| -> Vec<String> {
+        let csv = server.get(&format!("/api/v1/alerts?rule=many&format=csv{query}")).await;
+        csv.body.lines().map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    let all = ids("").await;
+    assert_eq!((all.len() as u64, all[0].as_str()), (MANY + 1, "id"));
+    let expected = (1..=MANY).rev().map(|n| format!("{n:016x}"));
+    assert!(all[1..].iter().cloned().eq(expected), "each once, the newest first");
+    assert_eq!(ids("&limit=500").await.len(), 501, "no more than asked for");
+    assert_eq!(ids("&limit=1").await.len(), 2);
+    // 1000 incidents: the last page is full.
+    assert_eq!(ids(&format!("&to={}", NOON / SECOND + 1001)).await.len(), 1001);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Alert, Delivery, Rule, Silence } from "../src/alerts/api";
 import { countOf } from "../src/alerts/firing";
 import { matches } from "../src/alerts/glob";
-import { merged } from "../src/alerts/past";
+import { merged, newest } from "../src/alerts/past";
 import {
   about,
   age,
@@ -285,6 +285,27 @@ test("pages of the past become one list without doubles, the newest first", () =
   const again = merged(list, [at("e", 5), newer]);
   expect(ids(again)).toBe("edcba");
   expect(again[2]).toBe(newer);
+});
+
+test("as many of the past as are shown are asked for anew, and those that are gone go", async () => {
+  const all = Array.from({ length: 700 }, (_, n) => ({ ...alert, id: `${n}` }));
+  const asked: number[] = [];
+  const ask = (cursor: string | null, limit: number) => {
+    asked.push(limit);
+    const begin = Number(cursor ?? 0);
+    const end = begin + limit;
+    const next = end < all.length ? `${end}` : null;
+    return Promise.resolve({ alerts: all.slice(begin, end), next });
+  };
+  const first = await newest(0, ask);
+  expect([first.alerts.length, first.next, asked]).toEqual([50, "50", [50]]);
+  asked.length = 0;
+  const shown = await newest(600, ask);
+  expect([shown.alerts.length, shown.next, asked]).toEqual([600, "600", [500, 100]]);
+  // Retention has deleted all but a few.
+  all.length = 3;
+  const left = await newest(600, ask);
+  expect([left.alerts.length, left.next]).toEqual([3, null]);
 });
 
 test("what fires is counted, and whether it is critical", () => {

@@ -105,11 +105,14 @@ function query({ from, to, rule, client }: Past, more: Record<string, string>): 
 export const pastAlerts = (
   past: Past,
   cursor: string | null,
+  limit: number,
   signal: AbortSignal,
-): Promise<AlertPage> => ask(`alerts?${query(past, cursor ? { cursor } : {})}`, signal);
+): Promise<AlertPage> => {
+  const more = { limit: String(limit), ...(cursor ? { cursor } : {}) };
+  return ask(`alerts?${query(past, more)}`, signal);
+};
 
-export const pastCsv = (past: Past): string =>
-  `api/v1/alerts?${query(past, { limit: String(MOST), format: "csv" })}`;
+export const pastCsv = (past: Past): string => `api/v1/alerts?${query(past, { format: "csv" })}`;
 
 export const rulesInForce = async (signal: AbortSignal): Promise<Rule[]> =>
   (await ask<{ rules: Rule[] }>("alerts/rules", signal)).rules;

@@ -23,7 +23,7 @@ import {
 import { Choice, older } from "./choice";
 import { firing, onFiring } from "./firing";
 import { AlertList } from "./list";
-import { merged } from "./past";
+import { merged, newest, PAGE } from "./past";
 import { about, condition, type Known } from "./words";
 
 /** What changes seldom is asked for this often, milliseconds. */
@@ -125,18 +125,18 @@ class AlertsPage {
     return { from, to: range.live ? null : to, rule, client };
   }
 
-  /** Loads the newest alerts of the past, or those after the list. */
+  /** Loads what the list shows of the past anew, or what comes after it. */
   private async load(more = false): Promise<void> {
     this.loading += 1;
     const turn = this.loading;
-    const cursor = more ? this.next : null;
+    const asked = this.asked();
+    const ask = (cursor: string | null, limit: number) =>
+      pastAlerts(asked, cursor, limit, this.over.signal);
     try {
-      const page = await pastAlerts(this.asked(), cursor, this.over.signal);
+      const page = more ? await ask(this.next, PAGE) : await newest(this.list.length, ask);
       if (turn !== this.loading) return;
-      const grown = this.list.length > page.alerts.length && !more;
-      this.list = merged(this.list, page.alerts);
-      // What was loaded after the newest ones stays, and so does its end.
-      if (!grown) this.next = page.next;
+      this.list = more ? merged(this.list, page.alerts) : page.alerts;
+      this.next = page.next;
       write(this.notes.past, this.list.length === 0 ? t("alertsNone") : "");
     } catch (error) {
       if (this.over.signal.aborted || turn !== this.loading) return;
