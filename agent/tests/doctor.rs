@@ -24,6 +24,7 @@ fn a_host_that_is_not_enrolled_can_capture_and_is_told_how_to_enrol() {
             ring_memory: 512 << 20,
             rings_per_nic: 1,
             cpus: Vec::new(),
+            talkers: None,
             filter: NicFilter::default(),
         },
         owners: true,

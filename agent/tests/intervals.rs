@@ -139,7 +139,7 @@ impl Capture {
         let (reading, hold) = (clock.read(BOOT), Duration::from_nanos(HOLD));
         let timeline = Timeline::new(Duration::from_nanos(interval), reading, hold);
         let shared = Arc::new(SharedSchedule::new(timeline.schedule()));
-        let (writer, taker) = bank(0);
+        let (writer, taker) = bank(0, Vec::new());
         let counting = SlotCounter::new(writer, shared.clone(), 0, reading, hold, begin);
         Self { clock, taker, shared, counting, timeline, taken: Vec::new() }
     }

@@ -1,16 +1,20 @@
 //! Traces with several mixes of protocols, replayed into a veth: the counted mix equals tshark's
-//! statistics of the files.
+//! statistics of the files, and each talker has the bytes and packets that tshark finds of it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod conversations;
 mod watched;
 
 use std::path::Path;
 use std::time::Duration;
 
+use agent::sampler::{CaptureConfig, TalkersConfig};
+use agent::talkers::moment::Thresholds;
 use testbed::{Pair, in_namespace, sh, wait_until};
 use watched::{config, start};
 use wire::frame::MixCounts;
+use wire::talkers::TALKERS_MAX;
 use wire::{Bytes, Packets};
 
 /// Packets and bytes.
@@ -101,15 +105,19 @@ fn replayed_traces_have_the_protocols_and_sizes_that_tshark_finds_in_them() {
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/traces.py");
     // Debian's python has the package python3-scapy.
     sh(&format!("/usr/bin/python3 {fixture} {}", folder.path().display()));
-    let pair = Pair::new();
+    let pair = Pair::new().with_ipv6();
     sh("ip link set here mtu 9000");
     pair.there_sh("ip link set there mtu 9000");
+    // The traces are of this host's traffic.
+    sh("ip address add 192.0.2.1/24 dev here; ip address add 2001:db8::1/64 dev here nodad");
     pair.wait_for_silence();
     let mut of_all = [0; 7];
     for name in ["office", "six", "tagged", "odd"] {
         let file = folder.path().join(format!("{name}.pcap"));
         let truth = tshark(&file);
-        let watched = start(config(Duration::from_millis(50)));
+        let talkers = TalkersConfig { entries: TALKERS_MAX, on: Thresholds::default() };
+        let config = config(Duration::from_millis(50));
+        let watched = start(CaptureConfig { talkers: Some(talkers), ..config });
         let replay = format!("tcpreplay -q --pps=20000 -i there {}", file.display());
         let said = pair.there_sh(&replay);
         let (packets, bytes) = truth[0];
@@ -133,6 +141,8 @@ fn replayed_traces_have_the_protocols_and_sizes_that_tshark_finds_in_them() {
             println!("{statistic:16} ours {ours:?}, tshark {truth:?}");
             assert_eq!(ours, truth, "{name}: {statistic}");
         }
+        let record = conversations::compare(&file, sums.talkers, sums.late);
+        assert_eq!(record.rx.total_bytes, sums.rx.bytes, "{name}: as the samples");
         let sizes = of_all.iter_mut().zip(sums.mix.rx.size_packets);
         sizes.for_each(|(sum, packets)| *sum += packets.get());
     }

@@ -28,6 +28,7 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
             ring_memory: 512 << 20,
             rings_per_nic: 1,
             cpus: Vec::new(),
+            talkers: None,
             filter: NicFilter::default(),
         },
         nics: vec!["here".into()],

@@ -9,6 +9,8 @@ use wire::{BootNs, Bytes, Packets};
 
 use super::handover::{Handover, Seal};
 use super::sync::{AtomicU64, Ordering};
+use super::talker_cells::TalkerCells;
+use crate::talkers::table::{TalkerTable, TalkerTables};
 
 /// Slots of a bank. With intervals of 10 ms the sampler may stand still for half a second before
 /// packets are counted in another slot than their own.
@@ -153,6 +155,7 @@ struct Bank {
     /// Boot time of the last packet that was counted, nanoseconds: a hint only.
     progress_ns: AtomicU64,
     slots: Box<[Slot]>,
+    talkers: TalkerCells<TalkerTables>,
 }
 
 impl Bank {
@@ -164,12 +167,12 @@ impl Bank {
 
 /// Makes the bank of a ring, with the given slot as the oldest open one: a half for the ring's
 /// reader, which counts, and one for the sampler, which takes. There is one of each, as the
-/// hand-over demands.
+/// hand-over demands. As many slots at a time have their talkers counted as there are `talkers`.
 #[must_use]
-pub fn bank(open: u64) -> (BankWriter, BankTaker) {
+pub fn bank(open: u64, talkers: Vec<TalkerTables>) -> (BankWriter, BankTaker) {
     let slots = (0..SLOTS).map(|_| Slot::default()).collect();
-    let handover = Handover::new(open);
-    let bank = Arc::new(Bank { handover, progress_ns: AtomicU64::new(0), slots });
+    let (handover, talkers) = (Handover::new(open), TalkerCells::new(talkers));
+    let bank = Arc::new(Bank { handover, progress_ns: AtomicU64::new(0), slots, talkers });
     (BankWriter(bank.clone()), BankTaker(bank))
 }
 
@@ -200,6 +203,16 @@ impl BankWriter {
                 cell.fetch_add(figure, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Lends the tables of an open slot, if they are free; only between entering and leaving a block.
+    pub fn lend_talkers(&mut self, slot: u64) -> Option<Box<TalkerTables>> {
+        self.0.talkers.lend(slot)
+    }
+
+    /// Gives back the tables of a slot, before leaving the block.
+    pub fn give_back_talkers(&mut self, slot: u64, tables: Box<TalkerTables>) {
+        self.0.talkers.give_back(slot, tables);
     }
 
     /// Leaves the block, whose last packet was of the boot time given.
@@ -242,6 +255,15 @@ impl BankTaker {
             }
         })
     }
+
+    /// Shows the tables of a slot, and of all before it, and empties them.
+    /// Only once the seal of that slot is left: after [`BankTaker::take`] gave its tally.
+    pub fn take_talkers(&mut self, slot: u64, mut each: impl FnMut(&TalkerTables)) {
+        self.0.talkers.take(slot + 1, |tables| {
+            each(tables);
+            tables.iter_mut().for_each(TalkerTable::clear);
+        });
+    }
 }
 
 #[cfg(test)]
@@ -269,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_figure_comes_out_of_the_slot_it_went_into_and_only_once() {
-        let (mut writer, mut taker) = bank(7);
+        let (mut writer, mut taker) = bank(7, Vec::new());
         assert_eq!(writer.enter(), 7..7 + SLOTS - 1);
         writer.add(7, &mut tally(1));
         writer.add(7, &mut tally(2));
@@ -294,7 +316,7 @@ mod tests {
     #[test]
     fn under_load_the_samplers_sum_is_the_readers() {
         const BLOCKS: u64 = 100_000;
-        let (mut writer, mut taker) = bank(0);
+        let (mut writer, mut taker) = bank(0, Vec::new());
         let (mut slot, mut sum) = (0, Tally::default());
         let mut take = || {
             let seal = taker.seal(slot);

@@ -5,12 +5,11 @@
 //! after a step the phase is set anew by making one slot longer.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use wire::BootNs;
 
 use super::clock::Offset;
+use super::shared::Shared;
 
 /// Slots from one alignment to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,38 +90,7 @@ impl Schedule {
 }
 
 /// The schedule of all readers and the sampler, which alone changes it.
-#[derive(Debug)]
-pub struct SharedSchedule {
-    version: AtomicU64,
-    schedule: Mutex<Schedule>,
-}
-
-impl SharedSchedule {
-    /// Shares a schedule.
-    #[must_use]
-    pub const fn new(schedule: Schedule) -> Self {
-        Self { version: AtomicU64::new(0), schedule: Mutex::new(schedule) }
-    }
-
-    /// Replaces the schedule.
-    pub fn set(&self, schedule: Schedule) {
-        *self.schedule.lock().unwrap_or_else(PoisonError::into_inner) = schedule;
-        self.version.fetch_add(1, Ordering::Release);
-    }
-
-    /// The schedule, and the version that it has at least.
-    #[must_use]
-    pub fn get(&self) -> (u64, Schedule) {
-        let version = self.version.load(Ordering::Acquire);
-        (version, *self.schedule.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// True if the schedule was replaced since `version`; takes no lock.
-    #[must_use]
-    pub fn is_newer(&self, version: u64) -> bool {
-        self.version.load(Ordering::Acquire) != version
-    }
-}
+pub type SharedSchedule = Shared<Schedule>;
 
 /// Where a packet is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,16 @@ pub mod ethernet {
     pub const TAGS: [u16; 3] = [0x8100, 0x88A8, 0x9100];
 }
 
+/// ARP (RFC 826).
+pub mod arp {
+    /// How a packet for IPv4 addresses over Ethernet begins: hardware and protocol, their lengths.
+    pub const IPV4_OVER_ETHERNET: [u8; 6] = [0, 1, 8, 0, 6, 4];
+    /// The sender's IPv4 address, 4 bytes.
+    pub const SENDER: usize = 14;
+    /// The target's.
+    pub const TARGET: usize = 24;
+}
+
 /// IPv4 (RFC 791, section 3.1).
 pub mod ipv4 {
     /// Version in the upper half, length of the header in 4-byte words in the lower.
@@ -39,6 +49,8 @@ pub mod ipv4 {
     pub const FRAGMENT_OFFSET_MASK: u16 = 0x1FFF;
     /// The protocol number of the payload.
     pub const PROTOCOL: usize = 9;
+    /// The source address, 4 bytes; the destination follows.
+    pub const SOURCE: usize = 12;
     /// Length of a header without options.
     pub const HEADER_LEN: usize = 20;
 }
@@ -47,6 +59,8 @@ pub mod ipv4 {
 pub mod ipv6 {
     /// The protocol number of the next header.
     pub const NEXT_HEADER: usize = 6;
+    /// The source address, 16 bytes; the destination follows.
+    pub const SOURCE: usize = 8;
     /// Length of the header.
     pub const HEADER_LEN: usize = 40;
 }
@@ -94,6 +108,9 @@ pub mod udp {
 pub mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP: u8 = 1;
+    /// Those whose headers begin with the ports of source and destination: TCP, UDP, DCCP, SCTP,
+    /// UDP-Lite.
+    pub const WITH_PORTS: [u8; 5] = [TCP, UDP, 33, 132, 136];
     pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;

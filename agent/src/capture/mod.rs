@@ -10,4 +10,6 @@ pub mod reader;
 pub mod ring;
 pub mod size_class;
 pub mod slot_counter;
+pub mod talker_counter;
+mod talker_flow;
 pub mod wire_len;

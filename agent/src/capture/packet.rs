@@ -29,6 +29,8 @@ pub enum Network {
 pub struct Headers {
     /// Network protocol.
     pub network: Network,
+    /// Offset of the network header from the start of the packet; 0 also where it can't be read.
+    pub network_at: u16,
     /// IP protocol number (IANA) of the transport header, and its offset from the start of the packet.
     /// `None` for fragments after the first.
     pub transport: Option<(u8, u16)>,
@@ -44,7 +46,8 @@ struct Cut;
 type Transport = Result<Option<(u8, u16)>, Cut>;
 
 impl Headers {
-    const UNREADABLE: Self = Self { network: Network::Other, transport: None, cut: false };
+    const UNREADABLE: Self =
+        Self { network: Network::Other, network_at: 0, transport: None, cut: false };
 
     /// Parses an Ethernet packet; the kernel may have stripped a VLAN tag.
     #[must_use]
@@ -85,16 +88,14 @@ impl Headers {
     }
 
     fn of_network(packet: &[u8], ethertype: u16, at: usize) -> Self {
-        match ethertype {
-            ethernet::IPV4 => Self::of_ip_version(Network::Ipv4, transport_of_ipv4(packet, at)),
-            ethernet::IPV6 => Self::of_ip_version(Network::Ipv6, transport_of_ipv6(packet, at)),
-            ethernet::ARP => Self { network: Network::Arp, ..Self::UNREADABLE },
-            _ => Self::UNREADABLE,
-        }
-    }
-
-    fn of_ip_version(network: Network, transport: Transport) -> Self {
-        Self { network, transport: transport.ok().flatten(), cut: transport.is_err() }
+        let (network, transport) = match ethertype {
+            ethernet::IPV4 => (Network::Ipv4, transport_of_ipv4(packet, at)),
+            ethernet::IPV6 => (Network::Ipv6, transport_of_ipv6(packet, at)),
+            ethernet::ARP => (Network::Arp, Ok(None)),
+            _ => (Network::Other, Ok(None)),
+        };
+        let network_at = u16::try_from(at).unwrap_or(0);
+        Self { network, network_at, transport: transport.ok().flatten(), cut: transport.is_err() }
     }
 }
 
@@ -245,9 +246,10 @@ mod tests {
     #[test]
     fn arp_and_unknown_protocols_have_no_transport() {
         let arp = Headers::of_ethernet(&ethernet(&[], 0x0806, &[0; 28]), false);
-        assert_eq!(arp, Headers { network: Network::Arp, ..Headers::UNREADABLE });
+        let at = |network| Headers { network, network_at: 14, ..Headers::UNREADABLE };
+        assert_eq!(arp, at(Network::Arp));
         let lldp = Headers::of_ethernet(&ethernet(&[], 0x88CC, &[0; 28]), false);
-        assert_eq!(lldp, Headers::UNREADABLE);
+        assert_eq!(lldp, at(Network::Other));
     }
 
     #[test]

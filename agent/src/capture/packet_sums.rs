@@ -62,6 +62,19 @@ pub struct PacketSums {
     again: u64,
 }
 
+/// What a packet was counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Bytes on the wire; none of a packet that was handed to the NIC again.
+    pub bytes: Bytes,
+    /// Packets on the wire.
+    pub packets: Packets,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Its headers.
+    pub headers: Headers,
+}
+
 impl PacketSums {
     /// Adds a packet of a known kind. Returns its bytes on the wire and its direction.
     #[inline]
@@ -76,9 +89,9 @@ impl PacketSums {
         (bytes, direction)
     }
 
-    /// Adds any packet. A packet that was handed to the NIC again has no bytes.
-    pub fn add(&mut self, packet: &Packet<'_>) -> (u64, Direction) {
-        let ethernet = is_ethernet(packet);
+    /// Adds any packet.
+    pub fn add(&mut self, packet: &Packet<'_>) -> Counted {
+        let ethernet = packet.is_ethernet();
         let headers = if ethernet {
             Headers::of_ethernet(packet.headers, packet.vlan_stripped)
         } else {
@@ -87,7 +100,7 @@ impl PacketSums {
         let direction = packet.direction();
         if direction == Direction::Rx && headers.is_unwrapped(packet.network_at) {
             self.again += 1;
-            return (0, direction);
+            return Counted { bytes: Bytes(0), packets: Packets(0), direction, headers };
         }
         let Packet { len, vnet, vlan_stripped, .. } = *packet;
         let wire = match vnet {
@@ -103,7 +116,8 @@ impl PacketSums {
         sums.add_size(wire);
         sums.add_kind(packet, ethernet, wire.packets);
         sums.add_protocols(packet.headers, headers, wire);
-        (wire.bytes, direction)
+        let (bytes, packets) = (Bytes(wire.bytes), Packets(wire.packets));
+        Counted { bytes, packets, direction, headers }
     }
 
     /// Takes everything counted so far, except peaks.
@@ -124,6 +138,18 @@ pub struct Plain {
 }
 
 impl Plain {
+    /// True for TCP, false for UDP.
+    #[inline]
+    pub(super) fn is_tcp(self) -> bool {
+        self.transport == Transport::Tcp
+    }
+
+    /// True for IPv4, false for IPv6.
+    #[inline]
+    pub(super) fn is_ipv4(self) -> bool {
+        self.network == Network::Ipv4
+    }
+
     /// `None` for any other packet, and if its headers are cut.
     #[must_use]
     #[inline]
@@ -135,7 +161,7 @@ impl Plain {
         let start = packet.headers.first_chunk::<{ IPV4_TCP_FLAGS + 1 }>()?;
         if packet.vlan_stripped
             || packet.vnet.is_none_or(|vnet| vnet.gso_type != 0)
-            || !is_ethernet(packet)
+            || !packet.is_ethernet()
             || start[ethernet::DESTINATION] & ethernet::GROUP != 0
         {
             return None;
@@ -168,12 +194,6 @@ impl Plain {
 fn has_no_flags(bytes: &[u8], headers: Headers) -> bool {
     let transport = headers.transport.filter(|(found, _)| *found == protocol::TCP);
     transport.is_some_and(|(_, at)| bytes.len() <= usize::from(at) + tcp::FLAGS)
-}
-
-/// True if the captured bytes begin with an Ethernet header.
-#[inline]
-const fn is_ethernet(packet: &Packet<'_>) -> bool {
-    matches!(packet.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
 }
 
 impl Sums {

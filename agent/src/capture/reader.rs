@@ -18,10 +18,12 @@ use wire::BootNs;
 use super::pace::{Gathered, PAUSE_MAX, pause};
 use super::ring::{Ring, RingConfig, RingError, RingStatistics, Statistics};
 use super::slot_counter::SlotCounter;
+use super::talker_counter::{SharedHost, TalkerCounter};
 use crate::account::bank::{BankTaker, SLOTS, Tally, bank};
 use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
+use crate::talkers::table::{Seed, TalkerTables, tables};
 
 /// Longest wait for packets, milliseconds. After a step of the wall clock, the reader knows only to
 /// this precision which packets came before it.
@@ -30,6 +32,27 @@ const WAIT_MS: u16 = 500;
 /// Approximate bytes per batch of blocks. The work per batch is small beside that of the packets, and
 /// the sampler gets its slots soon.
 const BATCH_BYTES: u32 = 64 << 10;
+
+/// How a reader counts talkers.
+#[derive(Debug, Clone)]
+pub struct ReaderTalkers {
+    /// The host whose ends are its own.
+    pub host: Arc<SharedHost>,
+    /// Of the hashes: one for all readers.
+    pub seed: Seed,
+    /// Slots at a time whose talkers are counted.
+    pub slots: usize,
+}
+
+/// Slots at a time whose talkers are counted: those that packets are held back for, the one that is
+/// being taken, the present one and the next, and one more for a sampler that is late.
+#[must_use]
+pub fn talker_slots(interval: Duration, hold: Duration) -> usize {
+    /// Those of 640 ms of samples of 10 ms.
+    const HELD_MAX: u128 = 64;
+    let held = (hold.as_nanos() / interval.as_nanos().max(1)).min(HELD_MAX);
+    usize::try_from(held).unwrap_or(0) + 4
+}
 
 /// Approximate time of one batch of blocks.
 const BATCH_TIME: Duration = Duration::from_micros(50);
@@ -95,7 +118,7 @@ pub fn hold(ring: &RingConfig, tick_ns: u64) -> Duration {
 
 impl ReaderHandle {
     /// Opens a ring on a NIC, given by index and display name, and starts its reader, on a CPU if one
-    /// is given. Slots before `slot` are closed to it.
+    /// is given. Slots before `slot` are closed to it. With `talkers` they are counted as well.
     ///
     /// # Errors
     /// [`StartError`] names the NIC and the step that failed.
@@ -105,19 +128,24 @@ impl ReaderHandle {
         cpu: Option<usize>,
         schedule: Arc<SharedSchedule>,
         slot: u64,
+        talkers: Option<ReaderTalkers>,
     ) -> Result<Self, StartError> {
         let thread_error = |error| StartError::Thread { nic: nic.to_owned(), error };
         let ring = Ring::open_at(index, nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
         let began_ns = ring.began_ns();
-        let (writer, taker) = bank(slot);
+        let (count, seed) = talkers.as_ref().map_or((0, None), |it| (it.slots, Some(it.seed)));
+        let of_slots = seed.into_iter().flat_map(|seed| (0..count).map(move |_| tables(seed)));
+        let (writer, taker) = bank(slot, of_slots.collect());
+        let talkers = talkers.map(|it| TalkerCounter::new(it.host));
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let stop = EventFd::from_value_and_flags(0, flags);
         let stop = Arc::new(stop.map_err(|errno| thread_error(errno.into()))?);
         let hold = hold(config, clocks::tick_ns());
         let reader = Reader {
             ring,
-            counting: SlotCounter::new(writer, schedule, slot, clocks::read(), hold, began_ns),
+            counting: SlotCounter::new(writer, schedule, slot, clocks::read(), hold, began_ns)
+                .with_talkers(talkers),
             stop: stop.clone(),
             hold,
             batch: (BATCH_BYTES / config.block_size.max(1)).max(1) as usize,
@@ -191,8 +219,9 @@ impl ReaderHandle {
     }
 
     /// Seals slots and takes their counts, as soon as the reader has left its current batch of blocks.
+    /// Shows the tables of talkers of each.
     #[must_use]
-    pub fn take(&mut self, slots: &Range<u64>) -> Tally {
+    pub fn take(&mut self, slots: &Range<u64>, mut each: impl FnMut(&TalkerTables)) -> Tally {
         let last = slots.end.saturating_sub(1);
         let seal = self.taker.seal(last);
         // The range exceeds the ring of slots: take each slot once.
@@ -204,6 +233,7 @@ impl ReaderHandle {
                 let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
                 if let Some(taken) = self.taker.take(slot, seal) {
                     tally.merge(taken);
+                    self.taker.take_talkers(slot, &mut each);
                     break;
                 }
                 if ended {

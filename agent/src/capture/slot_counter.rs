@@ -8,7 +8,8 @@ use wire::{BootNs, WallNs};
 
 use super::packet_sums::{PacketSums, Plain};
 use super::ring::Packet;
-use crate::account::bank::BankWriter;
+use super::talker_counter::TalkerCounter;
+use crate::account::bank::{BankWriter, Direction};
 use crate::account::burst::{Bursts, Peaks, StepStarts};
 use crate::account::clock::{PacketClock, WallReading};
 use crate::account::interval::{Attribution, SharedSchedule};
@@ -56,6 +57,24 @@ pub struct BlockGroup<'counting> {
 impl BlockGroup<'_> {
     /// Counts the packets of the next block.
     pub fn count<'block>(&mut self, packets: impl Iterator<Item = Packet<'block>>) {
+        // Two loops: that without talkers costs what it did before there were any.
+        if self.counting.talkers.is_some() {
+            self.count_each(packets, |talkers, packet, plain, bytes, direction| {
+                if let Some(talkers) = talkers {
+                    talkers.add_plain(packet, plain, bytes, direction);
+                }
+            });
+        } else {
+            self.count_each(packets, |_, _, _, _, _| {});
+        }
+    }
+
+    #[inline(always)]
+    fn count_each<'block>(
+        &mut self,
+        packets: impl Iterator<Item = Packet<'block>>,
+        mut of_talker: impl FnMut(&mut Option<TalkerCounter>, &Packet<'block>, Plain, u64, Direction),
+    ) {
         let counting = &mut *self.counting;
         for packet in packets {
             self.last_ns = Some(packet.time_ns);
@@ -63,6 +82,7 @@ impl BlockGroup<'_> {
                 Some(plain) if counting.span.holds(packet.time_ns) => {
                     let (bytes, direction) = counting.counts.add_plain(&packet, plain);
                     counting.span.bytes[direction as usize] += bytes;
+                    of_talker(&mut counting.talkers, &packet, plain, bytes, direction);
                 }
                 _ => counting.count_any(packet),
             }
@@ -99,6 +119,8 @@ pub struct SlotCounter {
     counts: PacketSums,
     /// Peaks of a slot and of the next one: around their boundary, packets of both interleave.
     tracks: [Track; 2],
+    /// `None`: talkers aren't counted.
+    talkers: Option<TalkerCounter>,
 }
 
 /// The peaks of one slot.
@@ -150,7 +172,15 @@ impl SlotCounter {
             span: Span::default(),
             counts: PacketSums::default(),
             tracks: if Track::place(slot) == 0 { [this, next] } else { [next, this] },
+            talkers: None,
         }
+    }
+
+    /// Counts talkers as well.
+    #[must_use]
+    pub fn with_talkers(mut self, talkers: Option<TalkerCounter>) -> Self {
+        self.talkers = talkers;
+        self
     }
 
     /// Starts a batch of blocks; `reading` was made after the last of them was handed over.
@@ -161,6 +191,9 @@ impl SlotCounter {
             let (version, schedule) = self.schedule.get();
             self.version = version;
             self.attribution.reschedule(schedule);
+        }
+        if let Some(talkers) = &mut self.talkers {
+            talkers.at_batch();
         }
         self.span = Span::default();
         BlockGroup { counting: self, last_ns: None }
@@ -196,7 +229,12 @@ impl SlotCounter {
             return;
         }
         self.begin_ns = None;
-        let (bytes, direction) = self.counts.add(&packet);
+        let counted = self.counts.add(&packet);
+        let (bytes, direction) = (counted.bytes.get(), counted.direction);
+        if let Some(talkers) = self.talkers.as_mut().filter(|_| !place.late) {
+            talkers.enter(self.slot, &mut self.bank);
+            talkers.add(&packet, &counted);
+        }
         let Track { bursts, steps, .. } = &mut self.tracks[Track::place(self.slot)];
         bursts[direction as usize].add(boot_ns, bytes);
         if place.late {
@@ -232,5 +270,8 @@ impl SlotCounter {
             (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (of_1ms, of_10ms);
         }
         self.bank.add(self.slot, &mut tally);
+        if let Some(talkers) = &mut self.talkers {
+            talkers.leave(&mut self.bank);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 pub mod enrolled;
 mod monitor;
+mod talkers;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use wire::tag::{Tag, TagError, TagSet};
 
 pub use self::address::{HostPort, InvalidAddress};
 pub use self::monitor::{InvalidGlob, Monitor, NicGlob, NicsSection, RingSize};
+pub use self::talkers::{BitRate, InvalidThreshold, ListedOn, OrOff, Percent, TalkersSection};
 use crate::connection;
 use crate::ship::spool::SpoolLimits;
 

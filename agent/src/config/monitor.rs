@@ -7,12 +7,12 @@ use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use settings::{Interval, Problem, Size};
 
+use super::talkers::TalkersSection;
 use crate::account::bank::SLOTS;
 use crate::capture::reader::hold;
 use crate::capture::ring::RingConfig;
 use crate::nic::choose::NicFilter;
 use crate::sampler::CaptureConfig;
-use crate::talkers::Addresses;
 
 /// Section `monitor`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,22 +37,6 @@ pub struct Monitor {
     pub ring: RingSize,
     /// Who sent and received how much.
     pub talkers: TalkersSection,
-}
-
-/// Section `monitor.talkers`: who sent and received how much.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TalkersSection {
-    /// True: it is found out whose their traffic is on this host.
-    pub owners: bool,
-    /// What the collector is told of addresses: whole, prefix (/24 and /48) or off (no talkers).
-    pub addresses: Addresses,
-}
-
-impl Default for TalkersSection {
-    fn default() -> Self {
-        Self { owners: true, addresses: Addresses::default() }
-    }
 }
 
 /// Section `monitor.nics`: exceptions to the automatic choice of NICs.
@@ -182,6 +166,7 @@ impl Monitor {
                 include: globs(&self.nics.include),
                 exclude: globs(&self.nics.exclude),
             },
+            talkers: self.talkers.config(),
         }
     }
 
@@ -225,6 +210,7 @@ impl Monitor {
         Problem::unless_within("monitor.mix_interval", &self.mix_interval, &mixes)?;
         Problem::unless_within("monitor.rings_per_nic", &self.rings_per_nic, &(1..=64))?;
         self.ring.check()?;
+        self.talkers.check()?;
         /// Longest name that Linux allows.
         const TICK_MAX_NS: u64 = 10_000_000;
         // Samples that packets are held back for have to be countable into.

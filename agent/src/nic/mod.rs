@@ -1,5 +1,6 @@
 //! NICs: what there is, what is captured of it, and what the kernel counts.
 
+pub mod addresses;
 pub mod choose;
 pub mod driver;
 pub mod inventory;

@@ -20,6 +20,8 @@ pub enum LinkEvent {
     Changed(Link),
     /// The NIC of this index is no more, or in another namespace; with its last counters.
     Gone(u32, Option<LinkStats>),
+    /// Addresses have come or gone.
+    Addresses,
     /// Events were lost, so a dump is needed.
     Overrun,
 }
@@ -81,6 +83,7 @@ impl Roster {
                 self.close(index, stats);
                 self.changed = true;
             }
+            LinkEvent::Addresses => {}
             LinkEvent::Overrun => self.stale = true,
         }
     }

@@ -3,15 +3,20 @@
 //! neither the others nor another NIC.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use netlink_packet_core::{
     NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, NlaBuffer, NlasIterator,
 };
 
-/// Kinds of messages (`include/uapi/linux/rtnetlink.h`).
+/// Kinds of messages (`include/uapi/linux/rtnetlink.h`, `include/uapi/linux/sock_diag.h`).
 pub const NEW_LINK: u16 = 16;
 pub const DEL_LINK: u16 = 17;
 pub const GET_LINK: u16 = 18;
+pub const NEW_ADDRESS: u16 = 20;
+pub const DEL_ADDRESS: u16 = 21;
+const GET_ADDRESS: u16 = 22;
+const SOCKETS_BY_FAMILY: u16 = 20;
 pub const NEW_STATS: u16 = 92;
 pub const GET_STATS: u16 = 94;
 
@@ -20,6 +25,14 @@ const LINK_HEADER: usize = 16;
 
 /// Bytes of `struct if_stats_msg`.
 const STATS_HEADER: usize = 12;
+
+/// Bytes of `struct ifaddrmsg`, and of `struct inet_diag_req_v2`.
+const ADDRESS_HEADER: usize = 8;
+const SOCKETS_REQUEST: usize = 56;
+
+/// `IFA_ADDRESS` and `IFA_LOCAL` (`include/uapi/linux/if_addr.h`).
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
 
 /// `IFLA_STATS_LINK_64` (`include/uapi/linux/if_link.h`).
 const STATS_LINK_64: u16 = 1;
@@ -52,6 +65,47 @@ impl RawMessage {
         let filter = 1u32 << (STATS_LINK_64 - 1);
         let words = [0, index, filter].map(u32::to_ne_bytes);
         Self { kind: GET_STATS, body: words.concat() }
+    }
+
+    /// `AF_INET` and `AF_INET6`.
+    pub const INET: u8 = 2;
+    pub const INET6: u8 = 10;
+
+    /// Asks for every address.
+    pub fn get_addresses() -> Self {
+        Self { kind: GET_ADDRESS, body: vec![0; ADDRESS_HEADER] }
+    }
+
+    /// Asks for the TCP sockets of a family that listen (`struct inet_diag_req_v2`).
+    pub fn get_listening(family: u8) -> Self {
+        const TCP: u8 = 6;
+        const LISTEN: u32 = 1 << 10;
+        let mut body = vec![0; SOCKETS_REQUEST];
+        body[..2].copy_from_slice(&[family, TCP]);
+        body[4..8].copy_from_slice(&LISTEN.to_ne_bytes());
+        Self { kind: SOCKETS_BY_FAMILY, body }
+    }
+
+    /// True if an address has come, changed or gone.
+    pub const fn is_of_address(&self) -> bool {
+        matches!(self.kind, NEW_ADDRESS | DEL_ADDRESS)
+    }
+
+    /// The host's own address that it tells of. On point-to-point links the other address is the peer's.
+    pub fn address(&self) -> Option<IpAddr> {
+        let attributes = self.body.get(ADDRESS_HEADER..).filter(|_| self.kind == NEW_ADDRESS)?;
+        let address = child(attributes, IFA_LOCAL).or_else(|| child(attributes, IFA_ADDRESS))?;
+        match *self.body.first()? {
+            Self::INET => address.first_chunk::<4>().map(|it| (*it).into()),
+            Self::INET6 => address.first_chunk::<16>().map(|it| (*it).into()),
+            _ => None,
+        }
+    }
+
+    /// The port of the socket that it tells of (`struct inet_diag_msg`).
+    pub fn source_port(&self) -> Option<u16> {
+        let port = self.body.get(4..6).filter(|_| self.kind == SOCKETS_BY_FAMILY)?;
+        Some(u16::from_be_bytes(*port.first_chunk()?))
     }
 
     /// What it says of a NIC, if it is of a kind that does.

@@ -1,4 +1,4 @@
-//! The watch: what the kernel says of NICs as it happens (rtnetlink(7), `RTNLGRP_LINK`).
+//! The watch: what the kernel says of NICs and their addresses as it happens (rtnetlink(7)).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +19,10 @@ use super::rtnetlink::{DEL_LINK, LinkMessage, NEW_LINK, RawMessage};
 /// `RTNLGRP_LINK` of `enum rtnetlink_groups` (`include/uapi/linux/rtnetlink.h`).
 const LINK_GROUP: u32 = 1;
 
-/// A socket that receives an event for every NIC that comes, changes or goes.
+/// `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`.
+const ADDRESS_GROUPS: [u32; 2] = [5, 9];
+
+/// A socket that receives an event for every NIC or address that comes, changes or goes.
 #[derive(Debug)]
 pub struct Watch {
     socket: Socket,
@@ -35,6 +38,9 @@ impl Watch {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind(&SocketAddr::new(0, 0))?;
         socket.add_membership(LINK_GROUP)?;
+        for group in ADDRESS_GROUPS {
+            socket.add_membership(group)?;
+        }
         socket.set_non_blocking(true)?;
         Ok(Self { socket, failures: Failures::new() })
     }
@@ -85,6 +91,9 @@ pub fn events(bytes: &[u8]) -> impl Iterator<Item = LinkEvent> {
 /// The event of a message. A bridge also reports its ports, by messages of its own family: a port
 /// that leaves it still exists.
 fn event(message: &RawMessage) -> Option<LinkEvent> {
+    if message.is_of_address() {
+        return Some(LinkEvent::Addresses);
+    }
     let of_nic = |kind| message.link(kind).filter(|link: &LinkMessage<'_>| link.family() == 0);
     if let Some(link) = of_nic(NEW_LINK) {
         return Link::of_message(&link).map(LinkEvent::Changed);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use settings::Size;
 
+use super::talkers::TalkersConfig;
 use crate::capture::reader::StartError;
 use crate::capture::ring::RingConfig;
 use crate::nic::choose::NicFilter;
@@ -28,6 +29,8 @@ pub struct CaptureConfig {
     pub cpus: Vec<usize>,
     /// Which NICs.
     pub filter: NicFilter,
+    /// `None`: talkers aren't counted.
+    pub talkers: Option<TalkersConfig>,
 }
 
 /// Why capture could not be started.
@@ -54,6 +57,15 @@ pub enum CaptureError {
         /// `monitor.ring.memory`.
         most: u64,
     },
+    /// This host's addresses can't be read.
+    #[error(
+        "can't read this host's addresses by rtnetlink; without talkers (monitor.talkers.enabled: \
+             false) they aren't needed"
+    )]
+    Addresses(#[source] std::io::Error),
+    /// The system has no random numbers.
+    #[error("the system has no random numbers")]
+    Random(#[source] getrandom::Error),
     /// No thread left.
     #[error("can't start the sampler")]
     Thread(#[source] std::io::Error),

@@ -4,14 +4,18 @@
 //! follows.
 
 mod config;
+mod host;
 pub mod memory;
+mod mix;
 mod nic_capture;
 mod nics;
 mod outbox;
 mod report;
 mod rings;
+mod talkers;
 pub mod timeline;
 pub mod verdict;
+mod wall_span;
 
 use std::collections::BTreeMap;
 use std::io::{PipeReader, PipeWriter};
@@ -37,6 +41,7 @@ use self::nics::Nics;
 pub use self::nics::allowed_cpus;
 use self::outbox::Outbox;
 pub use self::report::{Balance, CaptureEnd, IntervalReport};
+pub use self::talkers::TalkersConfig;
 use self::timeline::{DueSlots, Timeline};
 use crate::account::interval::SharedSchedule;
 use crate::capture::probe::probe;
@@ -214,6 +219,7 @@ impl Sampler {
     fn follow(&mut self) {
         let now_ns = clocks::boot_ns();
         self.nics.drain(&self.timeline);
+        self.nics.follow_host(now_ns);
         if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
             tracing::error!(error = %error.in_full(), "a NIC is not captured");
         }
@@ -242,6 +248,8 @@ impl Sampler {
                 same.and_modify(|earlier| earlier.merge(&sample)).or_insert(sample);
             }
             report.mixes.extend(taken.mix);
+            report.talkers.extend(taken.talkers.reports);
+            report.largest.extend(taken.talkers.largest);
             report.ended.extend(taken.ended);
         }
         nics.forget(span.bounds.end);

@@ -1,16 +1,17 @@
 //! One NIC's capture: its readers, and the samples of what they count.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use settings::{Failures, InFull, words};
-use wire::frame::{Counts, KernelCounts, Mix, MixCounts, Sample, flags};
+use wire::frame::{Counts, Mix, Sample, flags};
 use wire::id::NicName;
-use wire::{BootNs, Bytes, Packets, WallNs};
+use wire::{BootNs, Bytes, Packets};
 
+use super::mix::MixCollector;
 use super::report::{Balance, CaptureEnd};
 use super::rings::Rings;
+use super::talkers::{NicTalkers, TakenTalkers, merge};
 use super::timeline::{DueSlots, Timeline};
 use super::verdict::Reconciliation;
 use crate::account::bank::{DirectionTally, SLOTS, Tally};
@@ -18,6 +19,7 @@ use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
+use crate::talkers::table::{TalkerTables, tables};
 
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,7 +41,9 @@ pub(super) struct NicCapture {
     /// None once it is drained.
     rings: Rings,
     /// Counts of drained rings, by slot.
-    left: BTreeMap<u64, Tally>,
+    left: BTreeMap<u64, Left>,
+    /// `None`: talkers aren't counted.
+    talkers: Option<NicTalkers>,
     /// Drops and freezes that are in no sample yet.
     unreported: (Packets, u64),
     /// Its rings work without the virtio header.
@@ -59,11 +63,19 @@ pub(super) struct NicCapture {
     unread: Failures<String>,
 }
 
+/// What drained rings counted in a slot.
+#[derive(Debug, Default)]
+struct Left {
+    tally: Tally,
+    talkers: Option<Box<TalkerTables>>,
+}
+
 /// Results of the due slots.
 #[derive(Debug, Default)]
 pub(super) struct TakenSlots {
     pub sample: Option<Sample>,
     pub mix: Option<Mix>,
+    pub talkers: TakenTalkers,
     pub ended: Option<CaptureEnd>,
 }
 
@@ -76,6 +88,7 @@ impl NicCapture {
         rings: Rings,
         stats: LinkStats,
         mix_interval: Duration,
+        talkers: Option<NicTalkers>,
     ) -> Self {
         let mix_interval_ns = u64::try_from(mix_interval.as_nanos()).unwrap_or(u64::MAX);
         Self {
@@ -87,12 +100,13 @@ impl NicCapture {
             begin_ns: rings.iter().map(ReaderHandle::began_ns).min().unwrap_or_default(),
             rings,
             left: BTreeMap::new(),
+            talkers,
             unreported: (Packets(0), 0),
             end_ns: None,
             last_stats: None,
             balance: Balance::default(),
             reconciliation: Reconciliation::default(),
-            mix: MixCollector { interval_ns: mix_interval_ns, ..MixCollector::default() },
+            mix: MixCollector::new(mix_interval_ns),
             unread: Failures::new(),
         }
     }
@@ -126,10 +140,21 @@ impl NicCapture {
         let (next, schedule) = (timeline.next(), timeline.schedule());
         let last = schedule.slot_of(end_ns).max(next);
         for slot in next..next + SLOTS - 1 {
+            let seed = self.talkers.as_ref().map(NicTalkers::seed);
             for reader in self.rings.iter_mut() {
-                let tally = reader.take(&(slot..slot + 1));
+                let mut counted = None;
+                let tally = reader.take(&(slot..slot + 1), |counted_in_slot| {
+                    let tables =
+                        seed.map(|seed| counted.get_or_insert_with(|| Box::new(tables(seed))));
+                    tables.into_iter().for_each(|tables| merge(tables, counted_in_slot));
+                });
                 if tally != Tally::default() {
-                    self.left.entry(slot.min(last)).or_default().merge(tally);
+                    let left = self.left.entry(slot.min(last)).or_default();
+                    left.tally.merge(tally);
+                    match (&mut left.talkers, counted) {
+                        (Some(sum), Some(counted)) => merge(sum, &counted),
+                        (none, counted) => *none = counted.or_else(|| none.take()),
+                    }
                 }
             }
         }
@@ -169,12 +194,17 @@ impl NicCapture {
     ) -> TakenSlots {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
-        for reader in self.rings.iter_mut() {
-            tally.merge(reader.take(&span.slots));
+        let Self { rings, talkers, left, .. } = self;
+        let mut of_talkers = |counted: &TalkerTables| {
+            talkers.iter_mut().for_each(|talkers| talkers.add(counted));
+        };
+        for reader in rings.iter_mut() {
+            tally.merge(reader.take(&span.slots, &mut of_talkers));
         }
-        let later = self.left.split_off(&span.slots.end);
-        for left in std::mem::replace(&mut self.left, later).into_values() {
-            tally.merge(left);
+        let later = left.split_off(&span.slots.end);
+        for left in std::mem::replace(left, later).into_values() {
+            tally.merge(left.tally);
+            left.talkers.iter().for_each(|counted| of_talkers(counted));
         }
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);
@@ -214,9 +244,14 @@ impl NicCapture {
         };
         let wall = sample.start_ns..sample.start_ns + sample.interval_ns;
         let mix = self.mix.add(&tally, sample.kernel, &wall, ended_ns.is_some(), self.link.name);
+        let talkers = self
+            .talkers
+            .as_mut()
+            .map(|talkers| talkers.take(&sample, self.speed_bits, ended_ns.is_some()));
+        let talkers = talkers.unwrap_or_default();
         let ended =
             ended_ns.map(|_| CaptureEnd { nic: self.link.name, balance: self.balance, verdict });
-        TakenSlots { sample: Some(sample), mix, ended }
+        TakenSlots { sample: Some(sample), mix, talkers, ended }
     }
 
     /// Adds a tally and the rings' statistics to the balance. Returns drops and freezes.
@@ -268,82 +303,5 @@ fn counts(traffic: &DirectionTally, total: &mut RunningTotal) -> Counts {
         peak_10ms_bytes: peak(traffic.peak_10ms_bytes),
         total_bytes: total.bytes,
         total_packets: total.packets,
-    }
-}
-
-/// Sums up a mix interval, which ends at multiples of its length in wall time.
-#[derive(Debug, Default)]
-struct MixCollector {
-    interval_ns: u64,
-    /// Wall time at which it began.
-    start_ns: Option<WallNs>,
-    /// Its duration, regardless of the wall clock.
-    lasted_ns: u64,
-    rx: MixCounts,
-    tx: MixCounts,
-    kernel: KernelCounts,
-}
-
-impl MixCollector {
-    /// Adds a sample's; `wall` is the wall time that it covers. Returns a complete mix, if any.
-    fn add(
-        &mut self,
-        tally: &Tally,
-        kernel: KernelCounts,
-        wall: &Range<WallNs>,
-        last: bool,
-        nic: NicName,
-    ) -> Option<Mix> {
-        let start_ns = *self.start_ns.get_or_insert(wall.start);
-        self.rx.merge(&tally.rx.mix);
-        self.tx.merge(&tally.tx.mix);
-        self.kernel.merge(&kernel);
-        self.lasted_ns += wall.end - wall.start;
-        let due = (start_ns + 1).next_multiple_of(self.interval_ns);
-        let stepped_back = wall.start < start_ns;
-        (wall.end >= due || stepped_back || last).then(|| {
-            let done = std::mem::take(self);
-            self.interval_ns = done.interval_ns;
-            let interval_ns = done.lasted_ns.max(1);
-            Mix { nic, start_ns, interval_ns, rx: done.rx, tx: done.tx, kernel: done.kernel }
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    #[test]
-    fn a_mix_ends_at_multiples_of_its_interval_and_holds_every_sample() {
-        let mut mix = MixCollector { interval_ns: 10 * SECOND, ..MixCollector::default() };
-        let nic = NicName::new("eth0").unwrap();
-        let mut tally = Tally::default();
-        tally.rx.mix.arp_bytes = Bytes(60);
-        let mut add = |start: u64, last| {
-            let wall = WallNs(start * SECOND)..WallNs((start + 1) * SECOND);
-            mix.add(
-                &tally,
-                KernelCounts { errors: Packets(1), ..KernelCounts::default() },
-                &wall,
-                last,
-                nic,
-            )
-        };
-        assert!((17..19).all(|second| add(second, false).is_none()));
-        let first = add(19, false).unwrap();
-        assert_eq!((first.start_ns, first.interval_ns), (WallNs(17 * SECOND), 3 * SECOND));
-        assert_eq!((first.rx.arp_bytes, first.kernel.errors), (Bytes(180), Packets(3)));
-        assert!((20..29).all(|second| add(second, false).is_none()));
-        assert_eq!(add(29, false).unwrap().rx.arp_bytes, Bytes(600));
-        assert_eq!(add(30, true).unwrap().interval_ns, SECOND, "the last one is cut short");
-        assert!(add(40, false).is_none());
-        let stepped_back = add(3, false).unwrap();
-        assert_eq!((stepped_back.rx.arp_bytes, stepped_back.interval_ns), (Bytes(120), 2 * SECOND));
-        assert!(add(5, false).is_none());
-        let stepped_on = add(2 * 86_400, false).unwrap();
-        assert_eq!((stepped_on.start_ns, stepped_on.interval_ns), (WallNs(5 * SECOND), 2 * SECOND));
     }
 }

@@ -13,20 +13,24 @@ use wire::id::NicName;
 use wire::message;
 
 use super::config::{CaptureConfig, CaptureError};
+use super::host::HostWatch;
 use super::memory;
 use super::nic_capture::NicCapture;
 use super::rings::{RingMemory, Rings};
+use super::talkers::{NicTalkers, TalkersConfig};
 use super::timeline::Timeline;
 use crate::account::interval::SharedSchedule;
-use crate::capture::reader::{ReaderHandle, StartError};
+use crate::capture::reader::{ReaderHandle, ReaderTalkers, StartError, hold, talker_slots};
 use crate::capture::ring::{RingConfig, RingError, page_size};
+use crate::clocks;
 use crate::nic::driver::Drivers;
 use crate::nic::inventory::{InventoryError, NicList};
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
 use crate::nic::net_dev::NetDev;
-use crate::nic::roster::{Action, Roster};
+use crate::nic::roster::{Action, LinkEvent, Roster};
 use crate::nic::watch::Watch;
+use crate::talkers::table::Seed;
 
 /// How often to read each link speed again, nanoseconds; at most one per sample. Not every driver
 /// reports a change, and each answer may wait for `rtnl_lock`.
@@ -37,6 +41,21 @@ const DUMP_RETRY_NS: u64 = 100_000_000;
 
 /// How often to check readers that are ending, nanoseconds.
 const DRAIN_NS: u64 = 10_000_000;
+
+/// How talkers are counted on this host.
+#[derive(Debug)]
+struct HostTalkers {
+    config: TalkersConfig,
+    host: HostWatch,
+    seed: Seed,
+}
+
+impl HostTalkers {
+    fn open(config: TalkersConfig) -> Result<Self, CaptureError> {
+        let host = HostWatch::open(clocks::boot_ns()).map_err(CaptureError::Addresses)?;
+        Ok(Self { config, host, seed: Seed::random().map_err(CaptureError::Random)? })
+    }
+}
 
 /// The NICs under capture.
 #[derive(Debug)]
@@ -62,6 +81,8 @@ pub(super) struct Nics {
     speed_ns: BootNs,
     speed_of: u32,
     told: watch::Sender<message::Inventory>,
+    /// `None`: talkers aren't counted.
+    talkers: Option<HostTalkers>,
     /// Failures to read the kernel's counters.
     unread: Failures<Option<i32>>,
 }
@@ -73,7 +94,9 @@ impl Nics {
         schedule: Arc<SharedSchedule>,
         told: watch::Sender<message::Inventory>,
     ) -> Result<Self, CaptureError> {
+        let talkers = config.talkers.map(HostTalkers::open).transpose()?;
         Ok(Self {
+            talkers,
             cpus: reader_cpus(&config.cpus),
             roster: Roster::new(config.filter.clone()),
             config,
@@ -100,8 +123,15 @@ impl Nics {
 
     /// Processes the kernel's events.
     pub fn listen(&mut self, now_ns: BootNs) -> Result<(), InventoryError> {
-        let Self { watch, roster, open, .. } = self;
-        watch.read(|event| roster.on_event(event));
+        let Self { watch, roster, open, talkers, .. } = self;
+        watch.read(|event| {
+            if let (LinkEvent::Addresses | LinkEvent::Overrun, Some(talkers)) =
+                (&event, &mut *talkers)
+            {
+                talkers.host.on_change();
+            }
+            roster.on_event(event);
+        });
         if roster.is_stale() && self.dump_ns <= now_ns {
             self.dump_ns = now_ns.saturating_add(DUMP_RETRY_NS);
             let links = self.inventory.links()?;
@@ -173,7 +203,13 @@ impl Nics {
             let cpu = self.cpus.get(self.readers % self.cpus.len().max(1)).copied();
             let schedule = self.schedule.clone();
             let nic = (link.index, name.as_str());
-            let reader = ReaderHandle::start(nic, &ring, cpu, schedule, timeline.next())?;
+            let talkers = self.talkers.as_ref().map(|talkers| {
+                let hold = hold(&ring, clocks::tick_ns());
+                let slots = talker_slots(self.config.sample_interval, hold);
+                ReaderTalkers { host: talkers.host.shared(), seed: talkers.seed, slots }
+            });
+            let next = timeline.next();
+            let reader = ReaderHandle::start(nic, &ring, cpu, schedule, next, talkers)?;
             self.readers += 1;
             readers.push(reader);
         }
@@ -187,9 +223,17 @@ impl Nics {
             Rings::new(readers, memory, self.memory.clone()),
             stats,
             self.config.mix_interval,
+            self.talkers.as_ref().map(|talkers| NicTalkers::new(&talkers.config, talkers.seed)),
         );
         self.open.insert(nic.link.index, nic);
         Ok(())
+    }
+
+    /// Reads what tells this host's own ends, if that is due.
+    pub fn follow_host(&mut self, now_ns: BootNs) {
+        if let Some(talkers) = &mut self.talkers {
+            talkers.host.follow(now_ns);
+        }
     }
 
     /// Frees the rings of NICs whose readers have ended, long before their last sample is due.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crossbeam_channel::{Sender, TrySendError};
 use wire::frame::{Mix, Sample};
 use wire::id::NicName;
+use wire::talkers::{RECORDS_MAX, TalkersKind};
 
 use super::report::IntervalReport;
+use crate::talkers::TalkersReport;
 
 /// Passes reports on. If there is no room, merges them into one that waits.
 #[derive(Debug)]
@@ -69,15 +71,29 @@ fn merged(earlier: IntervalReport, later: IntervalReport) -> IntervalReport {
     IntervalReport {
         samples: samples.into_values().collect(),
         mixes: mixes.into_values().collect(),
-        talkers: earlier.talkers.into_iter().chain(later.talkers).collect(),
+        talkers: merged_talkers(earlier.talkers.into_iter().chain(later.talkers)),
         largest: later.largest,
         ended: earlier.ended.into_iter().chain(later.ended).collect(),
     }
 }
 
+/// One list of minutes per NIC, and the newest moments, whose traffic the minutes name as well.
+fn merged_talkers(reports: impl Iterator<Item = TalkersReport>) -> Vec<TalkersReport> {
+    let (minutes, mut moments): (Vec<_>, Vec<_>) =
+        reports.partition(|it| it.record.kind == TalkersKind::Minute as u8);
+    moments.drain(..moments.len().saturating_sub(RECORDS_MAX));
+    let mut of_nics: BTreeMap<NicName, TalkersReport> = BTreeMap::new();
+    for minute in minutes {
+        let same = of_nics.entry(minute.record.nic);
+        same.and_modify(|earlier| earlier.merge(&minute)).or_insert(minute);
+    }
+    of_nics.into_values().chain(moments).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::talkers::Talkers;
     use wire::{Bytes, WallNs};
 
     fn report(start_ns: u64) -> IntervalReport {
@@ -105,5 +121,35 @@ mod tests {
         let taker = std::thread::spawn(move || receiver.iter().collect::<Vec<_>>());
         outbox.finish();
         assert_eq!(taker.join().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn talkers_that_nobody_takes_in_time_are_bounded_and_their_minutes_add_up() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let mut outbox = Outbox::new(sender);
+        outbox.put(report(0));
+        for n in 1..100 {
+            let nic = NicName::new("eth0").unwrap();
+            let talkers = [TalkersKind::Minute, TalkersKind::Moment].map(|kind| {
+                let start_ns = WallNs(n * 60);
+                let mut record = Talkers {
+                    nic,
+                    start_ns,
+                    interval_ns: 60,
+                    kind: kind as u8,
+                    ..Talkers::default()
+                };
+                record.rx.total_bytes = Bytes(1);
+                TalkersReport { record, ..TalkersReport::default() }
+            });
+            outbox.put(IntervalReport { talkers: talkers.into(), ..report(n) });
+        }
+        drop(receiver.recv().unwrap());
+        outbox.put(report(100));
+        let talkers = receiver.recv().unwrap().talkers;
+        let (minute, moments) = (&talkers[0].record, &talkers[1..]);
+        assert_eq!((minute.interval_ns, minute.rx.total_bytes), (99 * 60, Bytes(99)));
+        assert_eq!(moments.len(), RECORDS_MAX);
+        assert_eq!(moments[RECORDS_MAX - 1].record.start_ns, WallNs(99 * 60), "the newest");
     }
 }

@@ -1,10 +1,14 @@
 //! Talkers: who sent or received how much.
 //!
-//! A packet has a flow ([`key`]), which is counted in the table of its direction ([`table`]).
+//! A packet has a flow ([`key`], [`host`]), which is counted in the table of its direction ([`table`]). Of
+//! a table comes a list ([`list`]), each minute and when a sample breaks a threshold ([`moment`]).
 
 pub mod addresses;
 pub mod distinct;
+pub mod host;
 pub mod key;
+pub mod list;
+pub mod moment;
 pub mod socket_pair;
 pub mod table;
 
@@ -22,4 +26,13 @@ pub struct TalkersReport {
     pub rx_seen: Vec<SeenSockets>,
     /// The sockets of each talker transmitted, in the order of `record.tx.talkers`.
     pub tx_seen: Vec<SeenSockets>,
+}
+
+impl TalkersReport {
+    /// Adds a later record of the same NIC and kind. Which sockets were seen is no longer known.
+    pub fn merge(&mut self, next: &Self) {
+        self.record.merge(&next.record);
+        self.rx_seen = vec![SeenSockets::Nothing; self.record.rx.talkers.len()];
+        self.tx_seen = vec![SeenSockets::Nothing; self.record.tx.talkers.len()];
+    }
 }

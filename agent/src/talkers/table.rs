@@ -136,6 +136,12 @@ impl TalkerEntry {
 /// The talkers received and transmitted.
 pub type TalkerTables = [TalkerTable; 2];
 
+/// Empty tables of both directions.
+#[must_use]
+pub fn tables(seed: Seed) -> TalkerTables {
+    [TalkerTable::new(seed), TalkerTable::new(seed)]
+}
+
 /// The talkers of one direction.
 #[derive(Debug)]
 pub struct TalkerTable {

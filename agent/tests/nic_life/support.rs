@@ -30,6 +30,7 @@ pub fn config(interval: Duration) -> CaptureConfig {
         ring_memory: 32 << 20,
         rings_per_nic: 1,
         cpus: Vec::new(),
+        talkers: None,
         filter: NicFilter::default(),
     }
 }

@@ -11,6 +11,7 @@ use agent::capture::ring::RingConfig;
 use agent::nic::choose::NicFilter;
 use agent::sampler::verdict::Verdict;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport};
+use agent::talkers::TalkersReport;
 use wire::Packets;
 use wire::frame::{Counts, Mix, Sample};
 
@@ -34,6 +35,7 @@ pub struct Sums {
     pub inexact: u64,
     pub samples: Vec<Sample>,
     pub mix: Mix,
+    pub talkers: Vec<TalkersReport>,
     pub verdict: Verdict,
 }
 
@@ -46,6 +48,7 @@ pub fn config(interval: Duration) -> CaptureConfig {
         ring_memory: 512 << 20,
         rings_per_nic: 1,
         cpus: Vec::new(),
+        talkers: None,
         filter: NicFilter::default(),
     }
 }
@@ -101,6 +104,9 @@ fn add(nics: &mut Nics, report: IntervalReport) {
         let sums = nics.entry(mix.nic.to_string()).or_default();
         sums.mix.rx.merge(&mix.rx);
         sums.mix.tx.merge(&mix.tx);
+    }
+    for talkers in report.talkers {
+        nics.entry(talkers.record.nic.to_string()).or_default().talkers.push(talkers);
     }
     for ended in report.ended {
         assert!(ended.balance.is_balanced(), "offered = seen + dropped: {ended:?}");

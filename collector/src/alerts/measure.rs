@@ -239,7 +239,9 @@ impl Unit {
             Self::Percent => {
                 (text.strip_suffix('%').unwrap_or(text).trim().parse().ok(), "a percentage, as 90%")
             }
-            Self::BitsPerSecond => (bit_rate(text), "a rate, as 800Mbit/s or 9.5Gbit/s"),
+            Self::BitsPerSecond => {
+                (units::parse_bit_rate(text), "a rate, as 800Mbit/s or 9.5Gbit/s")
+            }
             Self::Seconds => (
                 text.parse().ok().map(|it: Interval| it.0.as_secs_f64()),
                 "a duration, as 1s or 14d",
@@ -282,16 +284,6 @@ fn trimmed(value: f64) -> String {
 #[allow(clippy::cast_precision_loss, reason = "a bound needs no more than 53 bits")]
 const fn as_f64(figure: u64) -> f64 {
     figure as f64
-}
-
-/// Bits per second with an SI prefix.
-fn bit_rate(text: &str) -> Option<f64> {
-    let rest = ["bit/s", "bps", "b/s"].into_iter().find_map(|unit| text.strip_suffix(unit))?;
-    let rest = rest.trim_end();
-    let prefixes = [('k', 1e3), ('K', 1e3), ('M', 1e6), ('G', 1e9), ('T', 1e12)];
-    let found = prefixes.into_iter().find_map(|(it, by)| Some((rest.strip_suffix(it)?, by)));
-    let (number, by) = found.unwrap_or((rest, 1.0));
-    Some(number.trim().parse::<f64>().ok()? * by)
 }
 
 #[cfg(test)]

@@ -17,6 +17,17 @@ pub fn bit_rate(bytes_per_second: f64) -> String {
     format!("{}bit/s", prefixed(bytes_per_second * 8.0))
 }
 
+/// Reads a rate in bit/s, with an SI prefix or none: `800Mbit/s`, `9.5 Gbps`.
+#[must_use]
+pub fn parse_bit_rate(text: &str) -> Option<f64> {
+    let rest = ["bit/s", "bps", "b/s"].into_iter().find_map(|unit| text.strip_suffix(unit))?;
+    let rest = rest.trim_end();
+    let prefixes = [('k', 1e3), ('K', 1e3), ('M', 1e6), ('G', 1e9), ('T', 1e12)];
+    let found = prefixes.into_iter().find_map(|(it, by)| Some((rest.strip_suffix(it)?, by)));
+    let (number, by) = found.unwrap_or((rest, 1.0));
+    Some(number.trim().parse::<f64>().ok()? * by)
+}
+
 /// A rate per second with an SI prefix, from events within `interval_ns`.
 #[must_use]
 pub fn count(events: u64, interval_ns: u64) -> String {

@@ -29,6 +29,13 @@ pub struct Packet<'block> {
 }
 
 impl Packet<'_> {
+    /// True if its captured bytes begin with an Ethernet header.
+    #[must_use]
+    #[inline]
+    pub const fn is_ethernet(&self) -> bool {
+        matches!(self.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
+    }
+
     /// Its direction.
     #[must_use]
     #[inline]

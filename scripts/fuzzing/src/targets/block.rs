@@ -33,8 +33,8 @@ fn run(input: &[u8]) {
             let headers = packet.headers.as_ptr_range();
             assert!(block.start <= headers.start && headers.end <= block.end);
             assert_eq!(packet.vnet.is_some(), vnet_header);
-            let (bytes, direction) = counts.add(packet);
-            sums[direction as usize] += bytes;
+            let counted = counts.add(packet);
+            sums[counted.direction as usize] += counted.bytes.get();
         }
         let tally = counts.take();
         assert_eq!([tally.rx.bytes, tally.tx.bytes], sums.map(Bytes), "no byte is lost or doubled");

@@ -36,7 +36,7 @@ fn run(input: &[u8]) {
                     )
                 );
             }
-            LinkEvent::Overrun => {}
+            LinkEvent::Addresses | LinkEvent::Overrun => {}
         }
     }
     for socket in sockets(input) {

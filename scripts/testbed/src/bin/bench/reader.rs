@@ -140,7 +140,7 @@ fn all_accounting(blocks: usize, block_ns: u64) -> impl FnMut(&Blocks) + use<> {
         after_ns: BootNs(boot_ns),
     };
     // Nothing takes from this half, so nothing is sealed.
-    let (writer, _taker) = bank(0);
+    let (writer, _taker) = bank(0, Vec::new());
     let schedule = Schedule::new(500_000_000, BootNs(BOOT_NS), Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);

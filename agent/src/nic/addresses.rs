@@ -1,0 +1,79 @@
+//! This host's own addresses, and the TCP ports on which it listens.
+
+use std::io;
+use std::net::IpAddr;
+
+use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG};
+
+use super::netlink::Netlink;
+use super::rtnetlink::RawMessage;
+
+/// Access to the kernel's lists of addresses and of listening sockets, of this network namespace.
+#[derive(Debug)]
+pub struct OwnEnds {
+    addresses: Netlink<RawMessage>,
+    /// `None` where the system has no such socket.
+    sockets: Option<Netlink<RawMessage>>,
+}
+
+impl OwnEnds {
+    /// Opens netlink sockets.
+    ///
+    /// # Errors
+    /// If the system provides none for addresses.
+    pub fn open() -> io::Result<Self> {
+        let sockets = Netlink::open(NETLINK_SOCK_DIAG).ok();
+        Ok(Self { addresses: Netlink::open(NETLINK_ROUTE)?, sockets })
+    }
+
+    /// The addresses of all NICs.
+    ///
+    /// # Errors
+    /// If the kernel refuses. A change during the dump is told by an event.
+    pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
+        let mut addresses = Vec::new();
+        self.addresses.dump(RawMessage::get_addresses(), |message| {
+            addresses.extend(message.address());
+        })?;
+        Ok(addresses)
+    }
+
+    /// The TCP ports that are listened on. The kernel looks at its listening sockets only, however many
+    /// connections there are (`inet_diag_dump_icsk`).
+    ///
+    /// # Errors
+    /// If the kernel refuses, or has no list.
+    pub fn listening(&mut self) -> io::Result<Vec<u16>> {
+        let sockets = self.sockets.as_mut();
+        let sockets = sockets.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+        let mut ports = Vec::new();
+        for family in [RawMessage::INET, RawMessage::INET6] {
+            sockets.dump(RawMessage::get_listening(family), |message| {
+                ports.extend(message.source_port());
+            })?;
+        }
+        Ok(ports)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_which_addresses_and_listening_ports_are_this_hosts() {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let six = TcpListener::bind((Ipv6Addr::LOCALHOST, 0));
+        let mut own = OwnEnds::open().unwrap();
+        assert!(own.addresses().unwrap().contains(&Ipv4Addr::LOCALHOST.into()));
+        let listening = own.listening().unwrap();
+        for listener in std::iter::once(&four).chain(&six) {
+            assert!(listening.contains(&listener.local_addr().unwrap().port()));
+        }
+        let port = four.local_addr().unwrap().port();
+        drop(four);
+        assert!(!own.listening().unwrap().contains(&port));
+    }
+}

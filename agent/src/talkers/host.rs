@@ -1,0 +1,117 @@
+//! What tells this host's own ends: its addresses, and the ports on which it listens.
+
+use super::key::{Ends, KeyAddress, KeyedFlow};
+
+/// TCP, the protocol whose ports are listened on.
+const TCP: u8 = 6;
+
+/// Numbers of words in a set of ports.
+const WORDS: usize = 1 << 10;
+
+/// A host's addresses and ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Sorted.
+    addresses: Vec<KeyAddress>,
+    /// The TCP ports that are listened on, a bit each.
+    listening: Box<[u64]>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new(Vec::new(), [])
+    }
+}
+
+impl Host {
+    /// A host with these addresses, which listens on these TCP ports.
+    #[must_use]
+    pub fn new(mut addresses: Vec<KeyAddress>, ports: impl IntoIterator<Item = u16>) -> Self {
+        addresses.sort_unstable();
+        addresses.dedup();
+        let mut listening = vec![0; WORDS].into_boxed_slice();
+        for port in ports {
+            listening[usize::from(port >> 6)] |= 1 << (port & 63);
+        }
+        Self { addresses, listening }
+    }
+
+    /// True for one of its addresses.
+    #[must_use]
+    pub fn owns(&self, address: KeyAddress) -> bool {
+        self.addresses.binary_search(&address).is_ok()
+    }
+
+    /// True if it listens on a port.
+    #[must_use]
+    #[inline]
+    pub fn listens(&self, protocol: u8, port: u16) -> bool {
+        protocol == TCP && self.listening[usize::from(port >> 6)] >> (port & 63) & 1 != 0
+    }
+
+    /// The flow of a packet, made of its protocol and ends: seen from this host if one end is its own,
+    /// else forwarded. `to_group`: the packet was sent to a group, so that its destination is everyone's.
+    #[must_use]
+    pub fn flow(
+        &self,
+        protocol: u8,
+        ends: Ends,
+        to_group: bool,
+        make: impl FnOnce(u8, Ends, bool) -> KeyedFlow,
+    ) -> KeyedFlow {
+        if to_group || ends.near.is_everywhere() || self.owns(ends.near) {
+            make(protocol, ends, self.listens(protocol, ends.near_port))
+        } else if self.owns(ends.far) {
+            let ends = ends.turned();
+            make(protocol, ends, self.listens(protocol, ends.near_port))
+        } else {
+            make(protocol, ends, false).forwarded()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn address(text: &str) -> KeyAddress {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn ends(far: &str, near: &str) -> Ends {
+        Ends { far: address(far), near: address(near), far_port: 40_000, near_port: 50_000 }
+    }
+
+    #[test]
+    fn the_far_end_is_the_one_that_is_not_this_hosts() {
+        let host = Host::new(vec![address("192.0.2.1"), address("2001:db8::1")], [50_000]);
+        let key = |far, near, to_group| {
+            host.flow(TCP, ends(far, near), to_group, KeyedFlow::between_ports).key()
+        };
+        let here = key("192.0.2.9", "192.0.2.1", false);
+        assert_eq!((here.address, here.other), (address("192.0.2.9").bytes(), [0; 16]));
+        assert_eq!(here.port, 50_000, "it listens there");
+        // Another end's packet, overheard or looped back.
+        let turned = key("2001:db8::1", "2001:db8::9", false);
+        assert_eq!((turned.address, turned.other), (address("2001:db8::9").bytes(), [0; 16]));
+        let forwarded = key("192.0.2.9", "198.51.100.1", false);
+        assert_eq!(forwarded.other, address("198.51.100.1").bytes());
+        assert_eq!(forwarded.port, 40_000, "the lower one");
+        assert_eq!(key("192.0.2.9", "192.0.2.255", true).other, [0; 16], "sent to a group");
+        assert_eq!(key("192.0.2.9", "239.1.2.3", false).other, [0; 16]);
+        // A router sends on what others sent to a group.
+        assert_ne!(key("239.1.2.3", "198.51.100.1", false).other, [0; 16]);
+    }
+
+    #[test]
+    fn every_port_is_one_bit() {
+        for port in [0, 1, 63, 64, 443, u16::MAX] {
+            let host = Host::new(Vec::new(), [port]);
+            let found: Vec<u16> = (0..=u16::MAX).filter(|it| host.listens(TCP, *it)).collect();
+            assert_eq!(found, [port]);
+            assert!(!host.listens(17, port), "UDP ports aren't listened on");
+        }
+    }
+}

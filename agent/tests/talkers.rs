@@ -1,0 +1,91 @@
+//! Talkers of real rings: moments with their sockets, and this host's own addresses.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod watched;
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use agent::sampler::{CaptureConfig, TalkersConfig};
+use agent::talkers::moment::Thresholds;
+use agent::talkers::{SeenSockets, TalkersReport};
+use testbed::{Pair, in_namespace, sh, wait_until};
+use watched::{Watched, config, start};
+use wire::talkers::{KeyKind, TALKERS_MAX, Talker, TalkersKind, address_of};
+
+/// Capture with samples of 50 ms and lists of `on`.
+fn watch(on: Thresholds) -> Watched {
+    let talkers = Some(TalkersConfig { entries: TALKERS_MAX, on });
+    start(CaptureConfig { talkers, ..config(Duration::from_millis(50)) })
+}
+
+/// The first list of a moment that names a talker of a kind, of that NIC `here`.
+fn moment(watched: &Watched, is: impl Fn(&Talker) -> bool) -> Option<TalkersReport> {
+    let moments = watched.now("here").talkers.into_iter();
+    let mut moments = moments.filter(|it| it.record.kind == TalkersKind::Moment as u8);
+    moments.find(|it| it.record.rx.talkers.iter().chain(&it.record.tx.talkers).any(&is))
+}
+
+#[test]
+fn a_burst_is_named_with_its_socket_in_a_list_of_its_own_sample() {
+    if !in_namespace() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.wait_for_silence();
+    let watched = watch(Thresholds { rate: Some(1e6), ..Thresholds::default() });
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    for _ in 0..300 {
+        socket.send_to(&[0; 1000], "10.9.0.2:9").unwrap();
+    }
+    let sent = |talker: &Talker| talker.key.port == 9;
+    wait_until("the list of the burst", || moment(&watched, sent).is_some());
+    let TalkersReport { record, tx_seen, .. } = moment(&watched, sent).unwrap();
+    let sums = watched.finish().remove("here").unwrap();
+    let sample = sums.samples.iter().find(|it| it.start_ns == record.start_ns).unwrap();
+    assert_eq!(record.interval_ns, sample.interval_ns);
+    assert_eq!(record.tx.total_bytes, sample.tx.bytes, "it is of that very sample");
+    let first = record.tx.talkers[0];
+    assert_eq!(KeyKind::of(first.key.kind), Some(KeyKind::RemoteService));
+    assert_eq!(address_of(first.key.address), Some("10.9.0.2".parse().unwrap()));
+    assert_eq!((first.key.protocol, first.key.port), (17, 9));
+    let SeenSockets::One(pair) = tx_seen[0] else { panic!("{:?}", tx_seen[0]) };
+    assert_eq!((pair.local, pair.remote.port()), (socket.local_addr().unwrap(), 9));
+}
+
+#[test]
+fn traffic_for_others_has_both_ends_until_the_address_is_this_hosts() {
+    if !in_namespace() {
+        return;
+    }
+    let pair = Pair::new();
+    pair.there_sh("ip route add 198.51.100.0/24 via 10.9.0.1");
+    pair.wait_for_silence();
+    let watched = watch(Thresholds { rate: Some(1e4), ..Thresholds::default() });
+    let send = |port: u16| {
+        let python = format!(
+            "import socket; s = socket.socket(2, 2); s.bind(('', 40000))\n\
+             for _ in range(20): s.sendto(b'x' * 1000, ('198.51.100.7', {port}))"
+        );
+        pair.there_sh(&format!("python3 -c \"{python}\""));
+    };
+    let other = |port: u16| {
+        let found = moment(&watched, |talker| talker.key.port == port)?.record;
+        let talker = found.rx.talkers.into_iter().find(|talker| talker.key.port == port)?;
+        Some(address_of(talker.key.other))
+    };
+    send(7);
+    wait_until("the first list", || other(7).is_some());
+    assert_eq!(other(7), Some(Some("198.51.100.7".parse().unwrap())));
+    sh("ip address add 198.51.100.7/32 dev here");
+    // The agent reads addresses 200 ms after an event at the latest, if it has just read them.
+    let mut port = 100;
+    wait_until("the address to be known", || {
+        port += 1;
+        send(port);
+        std::thread::sleep(Duration::from_millis(150));
+        other(port) == Some(None)
+    });
+    drop(watched.finish());
+}
