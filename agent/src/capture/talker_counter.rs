@@ -11,12 +11,12 @@ use super::ring::Packet;
 use super::talker_flow::{ends, flow_of};
 use crate::account::bank::{BankWriter, Direction};
 use crate::account::shared::Shared;
-use crate::talkers::host::Host;
+use crate::talkers::host::OwnHost;
 use crate::talkers::key::{Ends, KeyAddress, KeyedFlow};
 use crate::talkers::table::TalkerTables;
 
 /// What the sampler knows of the host, for all readers.
-pub type SharedHost = Shared<Arc<Host>>;
+pub type SharedHost = Shared<Arc<OwnHost>>;
 
 /// The talkers of a ring's packets.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct TalkerCounter {
     shared: Arc<SharedHost>,
     /// Version of the host in `host`.
     version: u64,
-    host: Arc<Host>,
+    host: Arc<OwnHost>,
     /// The host's address that was met last.
     own: KeyAddress,
     /// The slot, while the reader is in it, and its tables, if they are free.

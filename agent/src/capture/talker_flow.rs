@@ -4,7 +4,7 @@ use super::fields::{arp, ethernet, ipv4, ipv6, protocol};
 use super::packet::{Headers, Network};
 use super::ring::Packet;
 use crate::account::bank::Direction;
-use crate::talkers::host::Host;
+use crate::talkers::host::OwnHost;
 use crate::talkers::key::{Ends, KeyAddress, KeyedFlow};
 
 /// Least EtherType: lower numbers are lengths (IEEE 802.3).
@@ -25,7 +25,7 @@ pub(super) const fn ends(
 }
 
 /// The flow of a packet of any kind.
-pub(super) fn flow_of(packet: &Packet<'_>, headers: &Headers, host: &Host) -> KeyedFlow {
+pub(super) fn flow_of(packet: &Packet<'_>, headers: &Headers, host: &OwnHost) -> KeyedFlow {
     let (bytes, direction) = (packet.headers, packet.direction());
     let at = usize::from(headers.network_at);
     let addresses = match headers.network {

@@ -8,7 +8,7 @@ use wire::BootNs;
 
 use crate::capture::talker_counter::SharedHost;
 use crate::nic::addresses::OwnEnds;
-use crate::talkers::host::Host;
+use crate::talkers::host::OwnHost;
 use crate::talkers::key::KeyAddress;
 
 /// How often to read both again without an event, nanoseconds: the kernel tells of addresses, but not of
@@ -77,7 +77,7 @@ impl HostWatch {
             }
         };
         // Without them the lower port is the service's.
-        let host = Host::new(addresses, self.own.listening().unwrap_or_default());
+        let host = OwnHost::new(addresses, self.own.listening().unwrap_or_default());
         if *self.shared.get().1 != host {
             self.shared.set(Arc::new(host));
         }

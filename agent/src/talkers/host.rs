@@ -10,20 +10,20 @@ const WORDS: usize = 1 << 10;
 
 /// A host's addresses and ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
+pub struct OwnHost {
     /// Sorted.
     addresses: Vec<KeyAddress>,
     /// The TCP ports that are listened on, a bit each.
     listening: Box<[u64]>,
 }
 
-impl Default for Host {
+impl Default for OwnHost {
     fn default() -> Self {
         Self::new(Vec::new(), [])
     }
 }
 
-impl Host {
+impl OwnHost {
     /// A host with these addresses, which listens on these TCP ports.
     #[must_use]
     pub fn new(mut addresses: Vec<KeyAddress>, ports: impl IntoIterator<Item = u16>) -> Self {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_far_end_is_the_one_that_is_not_this_hosts() {
-        let host = Host::new(vec![address("192.0.2.1"), address("2001:db8::1")], [50_000]);
+        let host = OwnHost::new(vec![address("192.0.2.1"), address("2001:db8::1")], [50_000]);
         let key = |far, near, to_group| {
             host.flow(TCP, ends(far, near), to_group, KeyedFlow::between_ports).key()
         };
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn every_port_is_one_bit() {
         for port in [0, 1, 63, 64, 443, u16::MAX] {
-            let host = Host::new(Vec::new(), [port]);
+            let host = OwnHost::new(Vec::new(), [port]);
             let found: Vec<u16> = (0..=u16::MAX).filter(|it| host.listens(TCP, *it)).collect();
             assert_eq!(found, [port]);
             assert!(!host.listens(17, port), "UDP ports aren't listened on");
