@@ -325,6 +325,12 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
             ));
         }
     }
+    if report.talkers > 0 {
+        say(&format!(
+            "{} lists of talkers; the samples of {} are all there to compare",
+            report.talkers, report.talkers_compared
+        ));
+    }
     report.findings.iter().for_each(|finding| say(finding));
     if report.readings > 1 {
         say(&format!(

@@ -107,19 +107,22 @@ pub struct RetentionSection {
     pub quarantine: Interval,
     /// Alerts that are over.
     pub alerts: Interval,
+    /// Talkers: who had the traffic.
+    pub talkers: Interval,
 }
 
 impl RetentionSection {
     /// The retention, in the store's form.
     #[must_use]
     pub const fn limits(&self) -> RetentionLimits {
-        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts } = self;
+        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts, talkers } = self;
         RetentionLimits {
             raw: raw.0,
             rollup_1m: rollup_1m.0,
             rollup_5m: rollup_5m.0,
             quarantine: quarantine.0,
             alerts: alerts.0,
+            talkers: talkers.0,
         }
     }
 }
@@ -170,6 +173,7 @@ impl Default for RetentionSection {
             rollup_5m: Interval::days(400),
             quarantine: Interval::days(30),
             alerts: Interval::days(90),
+            talkers: Interval::days(7),
         }
     }
 }
@@ -216,7 +220,8 @@ impl RetentionSection {
         Problem::unless_within("retention.rollup_1m", &self.rollup_1m, &times)?;
         Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)?;
         Problem::unless_within("retention.quarantine", &self.quarantine, &times)?;
-        Problem::unless_within("retention.alerts", &self.alerts, &times)
+        Problem::unless_within("retention.alerts", &self.alerts, &times)?;
+        Problem::unless_within("retention.talkers", &self.talkers, &times)
     }
 }
 

@@ -37,7 +37,7 @@ const COMMIT_SECONDS: [f64; 12] =
 const BATCH_ROWS: [f64; 10] =
     [1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0, 100_000.0];
 
-const COUNTERS: [(&str, &str); 17] = [
+const COUNTERS: [(&str, &str); 18] = [
     ("netmon_collector_frames_total", "Frames received."),
     ("netmon_collector_bytes_total", "Bytes of frames received, unpacked."),
     ("netmon_collector_duplicates_total", "Frames received again."),
@@ -66,6 +66,10 @@ const COUNTERS: [(&str, &str); 17] = [
     (
         "netmon_collector_misdated_mixes_total",
         "Mixes whose date is too far from the collector's time: they are not kept.",
+    ),
+    (
+        "netmon_collector_misdated_talkers_total",
+        "Records of talkers whose date is too far from the collector's time: they are not kept.",
     ),
     ("netmon_collector_otlp_points_total", "Data points that the OTLP receiver has taken."),
     (

@@ -50,6 +50,7 @@ pub use self::port::retain::Retain;
 pub use self::port::schema::{Distributed, Migrated};
 pub use self::port::sign_outs::SignOuts;
 pub use self::port::tags::{Tagged, Tagging};
+pub use self::port::talkers::TalkersReader;
 pub use self::port::write::{SessionState, Store, TransactionEnd};
 pub use self::rows::account_cycles::{
     AccountCycle, AccountEntry, AccountWarning, EVIDENCE, EntryKind, KeptEntry,
@@ -78,6 +79,13 @@ pub use self::rows::series::{
 };
 pub use self::rows::sign_outs::SignOut;
 pub use self::rows::tags::{ClientTags, TagChange, TagInterval, TagSource, TaggedClient};
+pub use self::rows::talker_groups::{
+    BUCKETS_MAX, GroupedTalker, GroupedTalkers, TalkerAmount, TalkerGroup, TalkersBucket,
+    TalkersBy, TalkersRange,
+};
+pub use self::rows::talker_search::{TalkerFound, TalkerSearch, TalkersFound};
+pub use self::rows::talkers::TalkersDirection as Direction;
+pub use self::rows::talkers_at::TalkersAt;
 
 /// A store with all its abilities.
 pub trait Database:
@@ -110,12 +118,28 @@ impl<T> Database for T where
 
 /// Read access to a database, also beside the collectors that use it.
 pub trait Reader:
-    Query + Check + Export + Register + SecondHosts + AccountReader + AlertReader + Tagged
+    Query
+    + Check
+    + Export
+    + Register
+    + SecondHosts
+    + AccountReader
+    + AlertReader
+    + Tagged
+    + TalkersReader
 {
 }
 
 impl<T> Reader for T where
-    T: Query + Check + Export + Register + SecondHosts + AccountReader + AlertReader + Tagged
+    T: Query
+        + Check
+        + Export
+        + Register
+        + SecondHosts
+        + AccountReader
+        + AlertReader
+        + Tagged
+        + TalkersReader
 {
 }
 

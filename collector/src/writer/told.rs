@@ -41,16 +41,17 @@ pub(super) fn text(it: &Quarantined) -> Arc<str> {
     .into()
 }
 
-/// Logs which clients have samples and mixes dated too far from the collector's time.
+/// Logs which clients have samples, mixes and talkers dated too far from the collector's time.
 pub(super) fn misdated(found: &[Misdated]) {
-    for Misdated { client, samples, mixes } in found {
+    for Misdated { client, samples, mixes, talkers } in found {
         metrics::counter!("netmon_collector_misdated_total").increment(*samples);
         metrics::counter!("netmon_collector_misdated_mixes_total").increment(*mixes);
+        metrics::counter!("netmon_collector_misdated_talkers_total").increment(*talkers);
         if let Some(tell) = MISDATED.failed(client.clone(), Instant::now()) {
             tracing::warn!(
-                %client, samples, mixes,
+                %client, samples, mixes, talkers,
                 "dates are more than {} ahead of this collector's time, or older than the longest \
-                 retention: samples are in the table gaps with exact counts, mixes are not kept; \
+                 retention: samples are in the table gaps with exact counts, mixes and talkers are not kept; \
                  check the clock of that host{tell}",
                 rough(AHEAD)
             );

@@ -1,7 +1,7 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 32] = [
+pub const TABLES: [(&str, &str); 38] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
@@ -11,6 +11,21 @@ pub const TABLES: [(&str, &str); 32] = [
     (
         "traffic_mix",
         "Sizes and protocols, one row per client, NIC and mix interval. Kept as long as samples. The name of a size class is its largest packet, including FCS (RFC 2819).",
+    ),
+    (
+        "talkers",
+        "[Talkers](figures.md#talkers-in-the-database): one list per client, NIC, interval and direction, packed. In PostgreSQL partitioned by day. Kept for `retention.talkers`.",
+    ),
+    ("talker_owners", "What the numbers in `talkers.owner_ids` stand for, by client."),
+    (
+        "talker_entries",
+        "View: the entries of `talkers`, and the rest of each list as an entry of its own. In SQLite restrict `time`, which has an index.",
+    ),
+    ("talkers_by_host", "View: the same by remote end."),
+    ("talkers_by_service", "View: the same by service."),
+    (
+        "talkers_by_owner",
+        "View: the same by the host's own processes and services. What nobody is known to own is an entry `unattributed`.",
     ),
     ("bandwidth_1m", "Samples summed by minute. Kept for `retention.rollup_1m`."),
     ("bandwidth_5m", "Samples summed by 5 minutes. Kept for `retention.rollup_5m`."),
@@ -79,7 +94,7 @@ pub const TABLES: [(&str, &str); 32] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 81] = [
+const IN_TABLE: [(&str, &str, &str); 103] = [
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -173,6 +188,36 @@ const IN_TABLE: [(&str, &str, &str); 81] = [
     ("alert_silences", "until_at", "When it ends"),
     ("alert_silences", "set_by", "Who set it"),
     ("alert_silences", "reason", "Why"),
+    ("talker_entries", "kind", "`minute` or `moment`"),
+    ("talker_entries", "bytes", "At least this many bytes on the wire"),
+    ("talker_entries", "packets", "At least this many packets on the wire"),
+    ("talkers_by_host", "kind", "`minute` or `moment`"),
+    ("talkers_by_host", "bytes", "At least this many bytes on the wire"),
+    ("talkers_by_host", "packets", "At least this many packets on the wire"),
+    ("talkers_by_service", "kind", "`minute` or `moment`"),
+    ("talkers_by_service", "bytes", "At least this many bytes on the wire"),
+    ("talkers_by_service", "packets", "At least this many packets on the wire"),
+    ("talkers_by_owner", "kind", "`minute` or `moment`"),
+    ("talkers_by_owner", "bytes", "At least this many bytes on the wire"),
+    ("talkers_by_owner", "packets", "At least this many packets on the wire"),
+    ("talker_entries", "address", "The remote end"),
+    ("talkers", "kind", "0 a minute, 1 a moment in which a sample broke a threshold"),
+    ("talkers", "direction", "0 received, 1 transmitted"),
+    ("talkers", "bytes", "Of each entry: at least this many bytes on the wire"),
+    ("talkers", "packets", "Of each entry: at least this many packets on the wire"),
+    (
+        "talkers",
+        "owners",
+        "Of each entry: the place of its owner in `owner_ids`, from 1; 0: unknown. NULL: all are",
+    ),
+    ("talker_owners", "owner", "Number of the owner, from its digest"),
+    ("talker_owners", "seen", "Day of the newest list that refers to it, or of its arrival"),
+    (
+        "talker_owners",
+        "kind",
+        "What the name is of: 0 unit of systemd, 1 container, 2 pod, 3 cgroup, 4 process alone, 5 kernel",
+    ),
+    ("talker_owners", "name", "Name of the unit, id of the container or pod, path of the cgroup"),
 ];
 
 const COLUMNS: &[(&str, &str)] = &[
@@ -296,6 +341,43 @@ const COLUMNS: &[(&str, &str)] = &[
     ("tx_bits_per_second", "Sent, bit/s"),
     ("max_bits_per_second", "The larger of both directions, bit/s"),
     ("version", "Version"),
+    ("direction", "`rx` or `tx`"),
+    ("total_bytes", "All bytes on the wire: entries and rest"),
+    ("total_packets", "All packets on the wire"),
+    ("rest_bytes", "Bytes that no entry of the list has"),
+    ("rest_packets", "Packets that no entry of the list has"),
+    ("error_bytes", "Each entry had at most this many bytes more"),
+    ("unlisted_bytes", "Whoever is not listed had at most this many bytes"),
+    ("distinct_keys", "Estimated number of different talkers"),
+    ("distinct_error", "Standard error of that estimate"),
+    (
+        "key_kinds",
+        "Of each entry: kind of key, 1 byte: 0 remote service, 1 local service, 2 no port, 3 ICMP, 4 ARP, 5 EtherType, 6 unparsed",
+    ),
+    ("protocols", "Of each entry: protocol number of IP, 1 byte"),
+    ("ports", "Of each entry: port of the service or EtherType, 2 bytes"),
+    (
+        "addresses",
+        "Of each entry: the remote end, a number: 0 none, below 2^24 the place from 1 in `long_addresses`, else IPv4",
+    ),
+    ("others", "Of each entry: the other end of forwarded traffic, like `addresses`. NULL: none"),
+    ("long_addresses", "Addresses other than IPv4 that the entries refer to, 16 bytes each"),
+    ("owner_ids", "Owners that the entries refer to, 8 bytes each: `talker_owners.owner`"),
+    ("entry", "`talker`, `rest` or `unattributed`"),
+    (
+        "key_kind",
+        "Kind of key: `remote service`, `local service`, `no port`, `icmp`, `arp`, `ethertype`, `unparsed`",
+    ),
+    ("protocol", "Protocol number of IP"),
+    ("port", "Port of the service; the EtherType of `ethertype`"),
+    ("other", "The other end of forwarded traffic"),
+    ("host", "The remote end; NULL: the rest, or traffic without IP"),
+    (
+        "owner_kind",
+        "What the owner's name is of: `unit`, `container`, `pod`, `cgroup`, `process`, `kernel`",
+    ),
+    ("owner", "Name of the unit, id of the container or pod, path of the cgroup; NULL: unknown"),
+    ("process", "Name of the process"),
 ];
 
 /// Figures per direction, without the direction's prefix.

@@ -98,7 +98,7 @@ async fn the_fact_tables_are_distributed_by_client_once_into_few_shards() {
     let rows = distributed.query(select, &[]).await.unwrap();
     let rows: Vec<(String, String, i32, i64)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
-    let names = ["bandwidth_1m", "bandwidth_5m", "bandwidth_stats", "traffic_mix"];
+    let names = ["bandwidth_1m", "bandwidth_5m", "bandwidth_stats", "talkers", "traffic_mix"];
     let expected = names.map(|name| (name.to_owned(), "client".to_owned(), 1, 4));
     assert_eq!(rows, expected);
     let (text, code) = run(&place, &["migrate"]);
@@ -110,7 +110,7 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
     let place = with_citus().await;
     let told = config(&place.url, Authorities::System).with_shards(6);
     let migrated = PostgresStore::new(told).migrate().await.unwrap().distributed;
-    let tables = vec!["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
+    let tables = vec!["bandwidth_stats", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
     assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
     place
         .execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'traffic_mix'::regclass")

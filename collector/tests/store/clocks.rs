@@ -17,6 +17,7 @@ const LIMITS: RetentionLimits = RetentionLimits {
     rollup_5m: Duration::from_secs(400 * 86_400),
     quarantine: Duration::from_secs(30 * 86_400),
     alerts: Duration::from_secs(90 * 86_400),
+    talkers: Duration::from_secs(7 * 86_400),
 };
 
 /// Deletes by age as the collector does, with the wall clock at `wall_ns` and this long after boot.

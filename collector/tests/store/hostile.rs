@@ -20,7 +20,7 @@ use wire::id::SessionId;
 use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
-use crate::suite::Place;
+use crate::suite::{Place, minute};
 
 const LIMITS: BatchLimits = BatchLimits { max_rows: 20_000, max_delay: Duration::from_millis(20) };
 
@@ -275,14 +275,16 @@ pub async fn samples_dated_far_off_are_kept_with_their_counts_for_a_month(place:
         dates.map(|at| agent.frame(vec![sample("eth0", at, 1), sample("eth1", at, 2)]));
     for (at, frame) in dates.into_iter().zip(&mut frames).skip(1).take(4) {
         frame.mixes.push(Mix { nic: nic("eth0"), start_ns: WallNs(at), ..Mix::default() });
+        frame.talkers.push(minute(at, 1));
     }
     let mut delivered = Batch::clone(&batch([agent.batch(frames.to_vec())]));
     delivered.near = Near::of([WallNs(now)], RetentionLimits::default().longest());
     let taken = store.commit(&Arc::new(delivered)).await.unwrap();
-    let Misdated { samples, mixes, .. } = taken.misdated[0];
-    assert_eq!((samples, mixes), (8, 2));
+    let Misdated { samples, mixes, talkers, .. } = taken.misdated[0];
+    assert_eq!((samples, mixes, talkers), (8, 2, 2));
     let count = async |rows: &str| place.numbers(&format!("SELECT count(*) FROM {rows}")).await[0];
     assert_eq!(count("bandwidth_stats").await, 4);
+    assert_eq!(count("talkers").await, 4);
     assert_eq!(count("gaps WHERE reason = 6 AND time IS NOT NULL AND rx_bytes > 0").await, 8);
     let report = store.check().await.unwrap();
     assert!(report.is_sound(), "{:?}", report.findings);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use collector::accounts::AccountBook;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{
-    AccountEntry, Check, Commit, CycleRecords, EntryKind, KeepCycles, Query, Resolution, Retain,
-    RetentionLimits, Store, Tagged, Tagging,
+    AccountEntry, Check, Commit, CycleRecords, Direction, EntryKind, KeepCycles, Query, Resolution,
+    Retain, RetentionLimits, Store, Tagged, Tagging, TalkersBy, TalkersRange, TalkersReader,
 };
 use collector::time::now_ns;
 use testbed::until;
@@ -24,7 +24,7 @@ use wire::tag::{Tag, TagSet};
 use crate::batches::{Agent, DAY, MINUTE, SECOND, all, batch, client, hello, nic, sample};
 use crate::cluster;
 use crate::postgres::{Postgres, fresh};
-use crate::suite::{Place, account};
+use crate::suite::{Place, account, minute};
 
 fn midnight() -> u64 {
     now_ns() / DAY * DAY
@@ -55,6 +55,7 @@ async fn fill(path: &Path) -> SqliteStore {
                 let rx = MixCounts { tcp_bytes: Bytes(5 + day), ..MixCounts::default() };
                 let mix = Mix { nic: nic("eth0"), rx, ..Mix::default() };
                 frame.mixes = vec![Mix { start_ns: WallNs(at(1)), interval_ns: SECOND, ..mix }; 2];
+                frame.talkers = vec![minute(at(0), day), minute(at(5), day)];
                 let gap = agent.record(10, Gap::SpoolFull as u8, vec![sample("eth0", at(2), day)]);
                 let forgotten = agent.record(3, Gap::Forgotten as u8, vec![]);
                 let mut frames = vec![frame, gap, forgotten];
@@ -160,7 +161,27 @@ async fn assert_same(file: &Path, place: &Postgres) {
     let (proof, moved) = (here.check().await.unwrap(), there.check().await.unwrap());
     assert_eq!(proof.findings, moved.findings);
     assert_eq!((proof.sessions, &proof.nics), (moved.sessions, &moved.nics));
-    for table in ["bandwidth_stats", "traffic_mix", "gaps", "quarantine", "session_nics"] {
+    for client in ["web", "db-1"] {
+        for by in [TalkersBy::Key, TalkersBy::Host, TalkersBy::Service, TalkersBy::Owner] {
+            let range = TalkersRange {
+                client: client.into(),
+                nic: "eth0".into(),
+                direction: Direction::Rx,
+                from_ns: WallNs(midnight() - 12 * DAY),
+                to_ns: WallNs(midnight()),
+                by,
+                limit: 100,
+                buckets: 0,
+            };
+            let talkers = here.talkers(&range).await.unwrap();
+            let moved = there.talkers(&range).await.unwrap();
+            assert_eq!((talkers.records, talkers.total), (moved.records, moved.total));
+            assert_eq!((&talkers.talkers, talkers.rest), (&moved.talkers, moved.rest));
+            assert!(talkers.records > 0 && !talkers.talkers.is_empty());
+        }
+    }
+    for table in ["bandwidth_stats", "traffic_mix", "talkers", "gaps", "quarantine", "session_nics"]
+    {
         let count = format!("SELECT count(*) FROM {table}");
         let db = rusqlite::Connection::open(file).unwrap();
         let rows: i64 = db.query_row(&count, [], |row| row.get(0)).unwrap();

@@ -20,7 +20,7 @@ use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::statements::Held;
-use crate::suite::{Place, ReportRow, SAID, tags};
+use crate::suite::{DAY_MAX, Place, ReportRow, SAID, commit_talkers, day, opened, tags};
 use crate::{cluster, proxy};
 
 /// A separate database.
@@ -111,6 +111,23 @@ pub async fn fresh() -> Postgres {
 }
 
 crate::behaviours!(fresh());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_talkers_of_a_nic_takes_at_most_two_megabytes() {
+    if testbed::citus::running().is_some() {
+        return;
+    }
+    let place = fresh().await;
+    let (store, mut agent) = opened(&place).await;
+    let size = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+                WHERE relkind = 'r' AND relname ~ '^talker'";
+    let before = place.numbers(size).await[0];
+    // A day with a partition of its own, as days are.
+    commit_talkers(&store, &mut agent, day(midnight(2))).await;
+    let bytes = place.numbers(size).await[0] - before;
+    println!("a day of talkers: {bytes} bytes");
+    assert!((1_000_000..=DAY_MAX).contains(&bytes), "{bytes}");
+}
 
 fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {

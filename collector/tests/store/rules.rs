@@ -12,17 +12,28 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 /// Distributed tables, by the column `client`.
-const FACTS: [&str; 4] = ["bandwidth_stats", "traffic_mix", "bandwidth_1m", "bandwidth_5m"];
+const FACTS: [&str; 5] =
+    ["bandwidth_stats", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
 
 /// Views of these tables.
-const VIEWS: [&str; 4] =
-    ["bandwidth_samples", "bandwidth_report", "bandwidth_rates_5m", "bandwidth_p95_monthly"];
+const VIEWS: [&str; 8] = [
+    "bandwidth_samples",
+    "bandwidth_report",
+    "bandwidth_rates_5m",
+    "bandwidth_p95_monthly",
+    "talker_entries",
+    "talkers_by_host",
+    "talkers_by_service",
+    "talkers_by_owner",
+];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 6] = [
+const OF_ALL_CLIENTS: [&str; 7] = [
     // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
     "SELECT 1 FROM",
+    // The proof of talkers, and the search for an address.
+    "SELECT t.time, t.interval_ns, t.kind, t.direction, t.total_bytes, t.total_packets, t.rest_bytes",
     // The sums of the NICs of an account.
     "SELECT k.place, b.time, covered_ns,",
     // The sums of groups of clients, and which of too many groups are the largest.

@@ -12,7 +12,7 @@ use wire::id::SessionId;
 use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
-use crate::suite::{Place, ReportRow, SAID, tags};
+use crate::suite::{DAY_MAX, Place, ReportRow, SAID, commit_talkers, day, opened, tags};
 
 /// A directory with a database.
 pub struct Sqlite {
@@ -86,6 +86,18 @@ async fn fresh() -> Sqlite {
 }
 
 crate::behaviours!(fresh());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_talkers_of_a_nic_takes_at_most_two_megabytes() {
+    let place = fresh().await;
+    let (store, mut agent) = opened(&place).await;
+    let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    let before = place.numbers(size).await[0];
+    commit_talkers(&store, &mut agent, day(START)).await;
+    let bytes = place.numbers(size).await[0] - before;
+    println!("a day of talkers: {bytes} bytes");
+    assert!((1_000_000..=DAY_MAX).contains(&bytes), "{bytes}");
+}
 
 fn refusal(path: &Path) -> OpenError {
     SqliteStore::open(path).unwrap_err()

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Commit, Database, NicRange, Resolution};
+use collector::store::{
+    Commit, Database, Direction, NicRange, Resolution, TalkersBy, TalkersRange,
+};
 use rusqlite::Connection;
 use testbed::dump::{dump, dumps};
 use wire::Bytes;
@@ -16,6 +18,7 @@ use wire::message::{Inventory, Nic};
 use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
+use crate::suite::minute;
 use crate::{cluster, postgres};
 
 const SESSION: SessionId = SessionId::new(u64::MAX - 7);
@@ -93,10 +96,24 @@ async fn assert_goes_on(migrated: &dyn Database, filled: &dyn Database) {
             .unwrap();
         assert_eq!((state[0].seq, state[0].digest.is_some()), (Seq(17), true));
         agent.epoch = state[0].epoch;
-        let next = agent.next(vec![sample("eth0", START + 6 * MINUTE, 5)]);
-        store.commit(&next).await.unwrap();
+        let mut next = agent.frame(vec![sample("eth0", START + 6 * MINUTE, 5)]);
+        next.talkers = vec![minute(START + 6 * MINUTE, 5)];
+        store.commit(&batch([agent.batch(vec![next])])).await.unwrap();
     }
     assert_same(migrated, filled).await;
+    let range = TalkersRange {
+        client: "web".into(),
+        nic: "eth0".into(),
+        direction: Direction::Rx,
+        from_ns: WallNs(START),
+        to_ns: WallNs(START + DAY),
+        by: TalkersBy::Owner,
+        limit: 9,
+        buckets: 9,
+    };
+    let talkers = migrated.talkers(&range).await.unwrap();
+    assert_eq!((talkers.records, talkers.talkers.len()), (1, 2));
+    assert_eq!(talkers, filled.talkers(&range).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,8 @@ pub struct Misdated {
     pub samples: u64,
     /// Mixes: not stored.
     pub mixes: u64,
+    /// Records of talkers: not stored.
+    pub talkers: u64,
 }
 
 /// A session that advanced.
@@ -300,8 +302,10 @@ fn taken(sessions: &[Arc<SessionBatch>], part: &Part) -> Taken {
         let samples = samples.map(|it| it.start_ns).filter(far).count() as u64;
         let mixes =
             kept().flat_map(|it| &it.mixes).map(|it| it.start_ns).filter(far).count() as u64;
-        if samples + mixes > 0 {
-            taken.misdated.push(Misdated { client: client.clone(), samples, mixes });
+        let talkers =
+            kept().flat_map(|it| &it.talkers).map(|it| it.start_ns).filter(far).count() as u64;
+        if samples + mixes + talkers > 0 {
+            taken.misdated.push(Misdated { client: client.clone(), samples, mixes, talkers });
         }
     }
     taken

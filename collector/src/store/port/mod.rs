@@ -14,4 +14,5 @@ pub mod retain;
 pub mod schema;
 pub mod sign_outs;
 pub mod tags;
+pub mod talkers;
 pub mod write;

@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
-use super::tags;
+use super::{tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::nics::NicId;
@@ -94,6 +94,7 @@ async fn read_once(client: &Client) -> Result<Evidence, Failure> {
         ledgers: all(client, LEDGERS, ledger).await?,
         nics: nics(client).await?,
         tags: all(client, TAGS, |row| Ok((row.try_get(5)?, tags::interval(row)?))).await?,
+        talkers: talkers::proof(client).await?,
     };
     client.batch_execute("COMMIT").await?;
     Ok(evidence)

@@ -1,5 +1,7 @@
 //! Commits: adds the rows of a batch to all tables in one transaction, or nothing.
 
+use std::collections::HashSet;
+
 use tokio_postgres::{Client, Error};
 use wire::id::SessionId;
 
@@ -10,16 +12,21 @@ use super::error::Failure;
 use super::partition::{self, Partition};
 use super::session;
 use super::tables::nics::{Ids, KnownNumbers};
-use super::tables::{cursors, gaps, ledgers, mixes, quarantine, rollups, samples};
+use super::tables::talkers::KnownOwners;
+use super::tables::{cursors, gaps, ledgers, mixes, quarantine, rollups, samples, talkers};
 use crate::store::port::excess;
 use crate::store::port::write::{SessionState, TransactionEnd};
 use crate::store::rows::batch::Batch;
+use crate::store::rows::epoch::Epoch;
 use crate::store::rows::facts::BatchRows;
 use crate::store::rows::rollups::Rollups;
 use crate::time::now_ns;
 
 /// How often a commit is retried at once after a lost race.
 const RACES_MAX: u32 = 3;
+
+/// Most openings kept, 2 MB.
+const OPENED_MAX: usize = 100_000;
 
 /// The committing connection and what it has learnt.
 #[derive(Debug)]
@@ -28,6 +35,9 @@ pub(super) struct Committer {
     /// The statements that begin a transaction.
     begin: String,
     known: KnownNumbers,
+    owners: KnownOwners,
+    /// Openings of sessions since which the numbers are known.
+    opened: HashSet<(SessionId, Epoch)>,
 }
 
 /// The outcome of a transaction.
@@ -99,7 +109,27 @@ impl Committer {
         if is_spread {
             begin = format!("{begin}; {}", citus::KEEP_CONNECTIONS);
         }
-        Ok(Self { client, begin, known: KnownNumbers::default() })
+        Ok(Self {
+            client,
+            begin,
+            known: KnownNumbers::default(),
+            owners: KnownOwners::default(),
+            opened: HashSet::new(),
+        })
+    }
+
+    /// Forgets the numbers of clients with new openings of sessions: before, all of their rows may have been
+    /// deleted.
+    fn forget_reopened(&mut self, batch: &Batch) {
+        if self.opened.len() > OPENED_MAX {
+            self.opened.clear();
+        }
+        for session in &batch.sessions {
+            let is_new = self.opened.insert((session.session, session.epoch));
+            if is_new && let Some(number) = self.known.forget(&session.client) {
+                self.owners.forget(number);
+            }
+        }
     }
 
     /// Adds all of a batch in one transaction. `partition` is the single partition of all samples, if
@@ -110,7 +140,8 @@ impl Committer {
         partition: Option<Partition>,
         end: TransactionEnd,
     ) -> Result<Outcome, Failure> {
-        let Self { client, begin, known } = self;
+        self.forget_reopened(batch);
+        let Self { client, begin, known, owners, .. } = self;
         let mut facts = BatchRows::of(batch);
         let excess = known.learn(client, &facts, batch).await?;
         if !excess.is_empty() {
@@ -118,6 +149,7 @@ impl Committer {
             facts = BatchRows::without(batch, excess);
         }
         let ids = known.ids(&facts, batch)?;
+        owners.learn(client, &facts.talkers, &ids.nics, now_ns()).await?;
         client.batch_execute(begin).await?;
         add_rows(client, batch, &facts, &ids, partition).await?;
         match end {
@@ -144,6 +176,7 @@ async fn add_rows(
     let copy = async {
         samples::add(client, &facts.samples, &ids.nics, partition).await?;
         mixes::add(client, &facts.mixes, &ids.nics).await?;
+        talkers::add(client, &facts.talkers, &ids.nics).await?;
         gaps::add(client, &facts.gaps, ids).await?;
         quarantine::add(client, &facts.quarantine).await
     };

@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 22] = [
+const MIGRATIONS: [&str; 23] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -33,6 +33,7 @@ const MIGRATIONS: [&str; 22] = [
     include_str!("alerts.sql"),
     include_str!("alert_columns.sql"),
     include_str!("alert_keepers.sql"),
+    include_str!("talkers.sql"),
 ];
 
 /// Version of the newest schema.

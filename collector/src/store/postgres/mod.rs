@@ -46,6 +46,7 @@ mod silences;
 mod store;
 mod tables;
 mod tags;
+mod talkers;
 mod tokens;
 mod values;
 mod write;

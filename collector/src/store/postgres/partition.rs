@@ -23,17 +23,20 @@ const FUTURE_NS: u64 = 3 * DAY_NS;
 pub(super) enum Table {
     Stats,
     Mix,
+    Talkers,
     Minutes,
     FiveMinutes,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 4] = [Self::Stats, Self::Mix, Self::Minutes, Self::FiveMinutes];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Stats, Self::Mix, Self::Talkers, Self::Minutes, Self::FiveMinutes];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Stats => "bandwidth_stats",
             Self::Mix => "traffic_mix",
+            Self::Talkers => "talkers",
             Self::Minutes => "bandwidth_1m",
             Self::FiveMinutes => "bandwidth_5m",
         }
@@ -42,7 +45,7 @@ impl Table {
     /// Length of a partition in nanoseconds, so that the retention needs few partitions.
     pub(super) const fn length_ns(self) -> u64 {
         match self {
-            Self::Stats | Self::Mix | Self::Minutes => DAY_NS,
+            Self::Stats | Self::Mix | Self::Talkers | Self::Minutes => DAY_NS,
             Self::FiveMinutes => 10 * DAY_NS,
         }
     }
@@ -50,7 +53,7 @@ impl Table {
     /// Rollups are updated in place and need free space on their pages.
     const fn fill_factor(self) -> u8 {
         match self {
-            Self::Stats | Self::Mix => 100,
+            Self::Stats | Self::Mix | Self::Talkers => 100,
             Self::Minutes | Self::FiveMinutes => 70,
         }
     }
@@ -132,11 +135,14 @@ pub(super) fn needed(batch: &Batch, now_ns: WallNs) -> BTreeSet<Partition> {
     let samples = days(sample_times(batch).filter(near));
     let mixes = frames(batch).flat_map(|frame| &frame.mixes);
     let mixes = days(mixes.map(|mix| mix.start_ns).filter(near));
+    let talkers = frames(batch).flat_map(|frame| &frame.talkers);
+    let talkers = days(talkers.map(|record| record.start_ns).filter(near));
     let of = |table, day| Partition::of(table, WallNs(day * DAY_NS));
     let samples = samples.into_iter().flat_map(|day| {
         [Table::Stats, Table::Minutes, Table::FiveMinutes].map(|table| of(table, day))
     });
-    samples.chain(mixes.into_iter().map(|day| of(Table::Mix, day))).collect()
+    let mixes = mixes.into_iter().map(|day| of(Table::Mix, day));
+    samples.chain(mixes).chain(talkers.into_iter().map(|day| of(Table::Talkers, day))).collect()
 }
 
 /// The days since 1970 of these times.
@@ -250,6 +256,6 @@ mod tests {
     #[test]
     fn the_next_days_are_prepared() {
         let ahead = ahead(WallNs(20_009 * DAY_NS));
-        assert_eq!(ahead.len(), 3 * 3 + 2);
+        assert_eq!(ahead.len(), 4 * 3 + 2);
     }
 }

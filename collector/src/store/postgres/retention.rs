@@ -16,7 +16,7 @@ use super::forget::{forget_nics, forget_sessions};
 use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
-use super::{alerts, quarantine, tags};
+use super::{alerts, quarantine, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
@@ -62,6 +62,7 @@ enum Part {
     Sessions,
     Nics,
     Tags,
+    Owners,
 }
 
 impl Part {
@@ -74,6 +75,7 @@ impl Part {
             Self::Sessions,
             Self::Nics,
             Self::Tags,
+            Self::Owners,
         ])
     }
 
@@ -86,6 +88,7 @@ impl Part {
             Self::Sessions => "sessions",
             Self::Nics => "nics",
             Self::Tags => "tag_intervals",
+            Self::Owners => "talker_owners",
         }
     }
 }
@@ -127,6 +130,7 @@ async fn delete_part(
         }
         Part::Nics => forget_nics(client).await?,
         Part::Tags => tags::delete(client, before_ns(Table::FiveMinutes, cut)).await?,
+        Part::Owners => talkers::forget_owners(client, before_ns(Table::Talkers, cut)).await?,
     };
     Ok(Retained { rows, partitions: 0 })
 }
@@ -135,6 +139,7 @@ async fn delete_part(
 fn before_ns(table: Table, cut: &CutOffs) -> WallNs {
     let cut_ns = match table {
         Table::Stats | Table::Mix => cut.raw_ns,
+        Table::Talkers => cut.talkers_ns,
         Table::Minutes => cut.rollup_1m_ns,
         Table::FiveMinutes => cut.rollup_5m_ns,
     };
@@ -152,7 +157,7 @@ async fn delete_of_table(
         Table::Stats => Some("raw_from"),
         Table::Minutes => Some("rollup_1m_from"),
         Table::FiveMinutes => Some("rollup_5m_from"),
-        Table::Mix => None,
+        Table::Mix | Table::Talkers => None,
     };
     if let Some(column) = column {
         note_cut_off(client, table, column, before_ns, now_ns).await?;
@@ -161,7 +166,9 @@ async fn delete_of_table(
     let old = old.into_iter().filter(|partition| partition.ends_by(before_ns));
     let partitions = match table {
         Table::FiveMinutes => expired::drop_partitions(client, old).await?,
-        Table::Stats | Table::Mix | Table::Minutes => drop_partitions(client, old).await?,
+        Table::Stats | Table::Mix | Table::Talkers | Table::Minutes => {
+            drop_partitions(client, old).await?
+        }
     };
     let rows = delete_from_default(client, table, before_ns).await?;
     Ok(Retained { rows, partitions })
@@ -227,6 +234,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
     for table in Table::ALL {
         let kept = match table {
             Table::Stats | Table::Mix => limits.raw,
+            Table::Talkers => limits.talkers,
             Table::Minutes => limits.rollup_1m,
             Table::FiveMinutes => limits.rollup_5m,
         };
@@ -314,7 +322,7 @@ async fn delete_from_default(
         Table::FiveMinutes => expire(&format!(
             "DELETE FROM {old} RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
         )),
-        Table::Stats | Table::Mix | Table::Minutes => {
+        Table::Stats | Table::Mix | Table::Talkers | Table::Minutes => {
             format!("WITH old AS (DELETE FROM {old} RETURNING nic) SELECT count(*) FROM old")
         }
     };

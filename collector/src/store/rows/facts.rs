@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use wire::frame::{Frame, Gap, Mix, Sample};
 use wire::id::{ClientId, NicName, SessionId};
+use wire::talkers::Talkers;
 use wire::{Bytes, Packets};
 
 use crate::store::rows::batch::{Batch, SessionBatch};
@@ -25,11 +26,13 @@ pub struct BatchRows<'a> {
     pub samples: Vec<(NicIndex, &'a Sample)>,
     /// Rows of `traffic_mix`.
     pub mixes: Vec<(NicIndex, &'a Mix)>,
+    /// Records of `talkers`, two rows each.
+    pub talkers: Vec<(NicIndex, &'a Talkers)>,
     /// Rows of `gaps`.
     pub gaps: Vec<GapRow<'a>>,
     /// Additions to `session_nics`, each row once.
     pub ledgers: Vec<Ledger>,
-    /// Rows of `quarantine` with their reasons: a frame, or its samples of NICs beyond the limit.
+    /// Rows of `quarantine` with their reasons: a frame, or what it has of NICs beyond the limit.
     pub quarantine: Vec<(Cow<'a, Frame>, &'a str)>,
     /// The advance of each session.
     pub cursors: Vec<Cursor<'a>>,
@@ -199,6 +202,12 @@ impl<'a> Builder<'a> {
                 self.facts.mixes.push((nic, mix));
             }
         }
+        for record in &frame.talkers {
+            if self.near.contains(record.start_ns) && !self.is_excess(client, record.nic) {
+                let nic = self.nic(client, record.nic);
+                self.facts.talkers.push((nic, record));
+            }
+        }
     }
 
     fn is_excess(&self, client: &'a ClientId, nic: NicName) -> bool {
@@ -206,17 +215,19 @@ impl<'a> Builder<'a> {
         !self.excess.is_empty() && self.excess.contains(&(client, nic))
     }
 
-    /// A frame's samples of NICs beyond the limit.
+    /// What a frame has of NICs beyond the limit.
     fn excess_of(&self, client: &'a ClientId, frame: &Frame) -> Option<Frame> {
         if self.excess.is_empty() {
             return None;
         }
         let samples = frame.samples.iter().filter(|it| self.is_excess(client, it.nic));
         let mixes = frame.mixes.iter().filter(|it| self.is_excess(client, it.nic));
+        let talkers = frame.talkers.iter().filter(|it| self.is_excess(client, it.nic));
         let (samples, mixes): (Vec<_>, Vec<_>) =
             (samples.cloned().collect(), mixes.cloned().collect());
-        let any = !samples.is_empty() || !mixes.is_empty();
-        any.then_some(Frame { samples, mixes, talkers: vec![], ..*frame })
+        let talkers: Vec<_> = talkers.cloned().collect();
+        let any = !samples.is_empty() || !mixes.is_empty() || !talkers.is_empty();
+        any.then_some(Frame { samples, mixes, talkers, ..*frame })
     }
 
     fn nic(&mut self, client: &'a ClientId, name: NicName) -> NicIndex {
@@ -349,8 +360,11 @@ mod tests {
     fn rows_of_a_nic_too_many_go_to_quarantine_and_the_other_nics_stay() {
         let pod = NicName::new("veth1").unwrap();
         let other = Sample { nic: pod, ..sample(0, 7, 7) };
+        let talkers = ["veth1", "eth0"]
+            .map(|nic| Talkers { nic: NicName::new(nic).unwrap(), ..Talkers::default() });
+        let first = frame(1, vec![sample(0, 1, 1), other]);
         let batch = batch(vec![
-            frame(1, vec![sample(0, 1, 1), other]),
+            Frame { talkers: talkers.to_vec(), ..first },
             frame(2, vec![sample(0, 1, 2)]),
             Frame { gap: Gap::SpoolFull as u8, ..frame(3, vec![other]) },
         ]);
@@ -358,6 +372,8 @@ mod tests {
         let facts = BatchRows::without(&batch, Excess::from([(client, pod)]));
         assert_eq!((facts.nics.len(), facts.samples.len(), facts.ledgers.len()), (1, 2, 1));
         assert!(facts.quarantine.iter().all(|(frame, _)| frame.samples == [other]));
+        assert_eq!(facts.talkers.len(), 1);
+        assert_eq!(facts.quarantine[0].0.talkers, [talkers[0].clone()]);
         assert!(matches!(facts.gaps[..], [GapRow { sample: None, .. }]));
         let Cursor { covered, gaps, quarantined, .. } = facts.cursors[0];
         assert_eq!((facts.quarantine.len(), covered, gaps, quarantined), (2, 3, 1, 2));

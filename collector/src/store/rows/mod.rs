@@ -24,3 +24,8 @@ pub mod sign_outs;
 pub mod split;
 pub mod tables;
 pub mod tags;
+pub mod talker_groups;
+pub mod talker_search;
+pub mod talkers;
+pub mod talkers_at;
+pub mod talkers_proof;

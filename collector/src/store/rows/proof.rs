@@ -8,6 +8,7 @@ use wire::id::SessionId;
 
 use crate::store::rows::nics::NicId;
 use crate::store::rows::tags::{self, TagInterval};
+use crate::store::rows::talkers_proof::TalkersProof;
 
 /// The result of checking a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub struct CheckReport {
     pub nics: Vec<NicCheck>,
     /// The faults as text. Empty if everything is proven.
     pub findings: Vec<String>,
+    /// Lists of talkers.
+    pub talkers: u64,
+    /// Those of which the samples are all there, so that the totals could be compared.
+    pub talkers_compared: u64,
     /// Number of readings.
     pub readings: u32,
     /// Faults of an earlier reading that a later one didn't confirm: it saw part of a commit.
@@ -111,6 +116,7 @@ pub(in crate::store) struct Evidence {
     pub nics: Vec<NicEvidence>,
     /// The intervals of all clients' tags, with the client's id.
     pub tags: Vec<(String, TagInterval)>,
+    pub talkers: TalkersProof,
 }
 
 /// Sequence numbers of a session, from its row and from the rows of other tables.
@@ -250,6 +256,14 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
             totals: total,
         });
     }
+    let TalkersProof { lists, compared, .. } = evidence.talkers;
+    (judgement.report.talkers, judgement.report.talkers_compared) = (lists, compared);
+    for (number, fault) in &evidence.talkers.faults {
+        let named = evidence.nics.iter().find(|it| it.nic == *number);
+        let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
+        let wrong = format!("client {client}, NIC {name}: {fault}");
+        judgement.find(About::Nic(*number, "talkers"), wrong);
+    }
     for (client, wrong) in tags::findings(&evidence.tags) {
         judgement.find(About::Tags(client), wrong);
     }
@@ -317,7 +331,12 @@ mod tests {
             raw: (sums(20), sums(20)),
             minutes: (sums(25), sums(25)),
         };
-        Evidence { sessions: vec![session], ledgers: vec![ledger], nics: vec![nic], tags: vec![] }
+        Evidence {
+            sessions: vec![session],
+            ledgers: vec![ledger],
+            nics: vec![nic],
+            ..Evidence::default()
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct RetentionLimits {
     pub quarantine: Duration,
     /// Incidents of alerts that are over.
     pub alerts: Duration,
+    /// `talkers`.
+    pub talkers: Duration,
 }
 
 impl Default for RetentionLimits {
@@ -31,6 +33,7 @@ impl Default for RetentionLimits {
             rollup_5m: 400 * DAY,
             quarantine: 30 * DAY,
             alerts: 90 * DAY,
+            talkers: 7 * DAY,
         }
     }
 }
@@ -49,6 +52,8 @@ pub struct CutOffs {
     pub quarantine_ns: WallNs,
     /// `alerts`, by the time when they ended, nanoseconds since 1970 (UTC).
     pub alerts_ns: WallNs,
+    /// `talkers`, nanoseconds since 1970 (UTC).
+    pub talkers_ns: WallNs,
     /// Now, nanoseconds since 1970 (UTC): sessions with a later start count as old.
     pub now_ns: WallNs,
 }
@@ -57,7 +62,8 @@ impl RetentionLimits {
     /// The shortest retention of all tables.
     #[must_use]
     pub fn shortest(&self) -> Duration {
-        self.raw.min(self.rollup_1m).min(self.rollup_5m).min(self.quarantine).min(self.alerts)
+        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts, talkers } = *self;
+        raw.min(rollup_1m).min(rollup_5m).min(quarantine).min(alerts).min(talkers)
     }
 
     /// The longest retention of samples or sums.
@@ -79,6 +85,7 @@ impl RetentionLimits {
             rollup_5m_ns: before(self.rollup_5m),
             quarantine_ns: before(self.quarantine),
             alerts_ns: before(self.alerts),
+            talkers_ns: before(self.talkers),
             now_ns,
         }
     }
@@ -120,6 +127,7 @@ mod tests {
             rollup_5m_ns: WallNs(600 * day + FIVE_MINUTES_NS),
             quarantine_ns: WallNs(970 * day + FIVE_MINUTES_NS),
             alerts_ns: WallNs(910 * day + FIVE_MINUTES_NS),
+            talkers_ns: WallNs(993 * day + FIVE_MINUTES_NS),
             now_ns: WallNs(now),
         };
         assert_eq!(cut, expected);

@@ -17,7 +17,8 @@ const PARTS_MAX: u64 = 64;
 #[must_use]
 pub fn rows(frame: &Frame) -> usize {
     let parts = frame.samples.iter().map(|it| usize::try_from(parts(it)).unwrap_or(1));
-    parts.sum::<usize>() + frame.mixes.len()
+    // Of talkers, a row of each direction.
+    parts.sum::<usize>() + frame.mixes.len() + 2 * frame.talkers.len()
 }
 
 /// True if a frame fits the tables unchanged.

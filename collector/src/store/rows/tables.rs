@@ -21,12 +21,14 @@ enum Kept {
     Raw,
     Rollup1m,
     Rollup5m,
+    Talkers,
 }
 
 /// Traffic of NICs.
-pub const FIGURES: [Timed; 4] = [
+pub const FIGURES: [Timed; 5] = [
     Timed { name: "bandwidth_stats", kept: Kept::Raw },
     Timed { name: "traffic_mix", kept: Kept::Raw },
+    Timed { name: "talkers", kept: Kept::Talkers },
     Timed { name: "bandwidth_1m", kept: Kept::Rollup1m },
     Timed { name: "bandwidth_5m", kept: Kept::Rollup5m },
 ];
@@ -36,8 +38,15 @@ pub const EVENTS: [Timed; 1] = [Timed { name: "link_changes", kept: Kept::Rollup
 
 /// Tables whose rows keep a NIC listed, those with the longest retention first. A ledger alone doesn't
 /// keep it.
-pub const KEEPING: [&str; 6] =
-    ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", "bandwidth_stats", "traffic_mix"];
+pub const KEEPING: [&str; 7] = [
+    "bandwidth_5m",
+    "gaps",
+    "link_changes",
+    "bandwidth_1m",
+    "bandwidth_stats",
+    "traffic_mix",
+    "talkers",
+];
 
 /// All tables whose rows have client, NIC and time.
 pub fn timed() -> impl Iterator<Item = Timed> {
@@ -52,6 +61,7 @@ impl Timed {
             Kept::Raw => limits.raw,
             Kept::Rollup1m => limits.rollup_1m,
             Kept::Rollup5m => limits.rollup_5m,
+            Kept::Talkers => limits.talkers,
         }
     }
 
@@ -62,6 +72,7 @@ impl Timed {
             Kept::Raw => cut.raw_ns,
             Kept::Rollup1m => cut.rollup_1m_ns,
             Kept::Rollup5m => cut.rollup_5m_ns,
+            Kept::Talkers => cut.talkers_ns,
         }
     }
 }

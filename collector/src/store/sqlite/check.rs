@@ -9,8 +9,8 @@ use wire::id::SessionId;
 use super::account_cycles;
 use super::error::Failure;
 use super::lease::Reads;
-use super::tags;
 use super::wide::wide;
+use super::{tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::proof::{
@@ -36,6 +36,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         ledgers: all(&transaction, LEDGERS, ledger)?,
         nics: nics(&transaction)?,
         tags: all(&transaction, TAGS, |row| Ok((row.get(5)?, tags::interval(row)?)))?,
+        talkers: talkers::proof(&transaction)?,
     };
     let mut report = judge(&evidence).report;
     report.findings.extend(account_cycles::faults(&transaction)?);

@@ -5,7 +5,7 @@ use wire::WallNs;
 
 use super::error::Failure;
 use super::tables::nics::NicIds;
-use super::tables::{cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples};
+use super::tables::{cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples, talkers};
 use crate::store::port::excess;
 use crate::store::port::write::TransactionEnd;
 use crate::store::rows::batch::Batch;
@@ -34,6 +34,7 @@ pub(super) fn add(
     cursors::advance(&transaction, batch, &facts.cursors, now)?;
     samples::add(&transaction, &facts.samples, &ids)?;
     mixes::add(&transaction, &facts.mixes, &ids)?;
+    talkers::add(&transaction, &facts.talkers, &ids, now)?;
     gaps::add(&transaction, &facts.gaps, &ids, now)?;
     rollups::add(&transaction, &Rollups::of(&facts.samples), &ids)?;
     ledgers::add(&transaction, &facts.ledgers, &ids)?;

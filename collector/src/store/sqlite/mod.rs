@@ -36,6 +36,7 @@ mod silences;
 mod store;
 mod tables;
 mod tags;
+mod talkers;
 mod tokens;
 mod wide;
 mod write;

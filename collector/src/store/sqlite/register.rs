@@ -179,6 +179,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows += transaction.execute("DELETE FROM tag_intervals WHERE client = ?1", [id])?;
+        rows += transaction.execute("DELETE FROM talker_owners WHERE client = ?1", [id])?;
     }
     if rows == 0 {
         rows += transaction.execute(

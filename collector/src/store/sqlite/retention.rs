@@ -9,7 +9,7 @@ use wire::WallNs;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::store::SqliteStore;
-use super::{alerts, quarantine, tags};
+use super::{alerts, quarantine, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::nics::NicId;
@@ -127,6 +127,9 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     }
     if rows == 0 {
         rows = delete_misdated(&transaction, cut.rollup_1m_ns.to_column())?;
+    }
+    if rows == 0 {
+        rows = talkers::forget_owners(&transaction, cut.talkers_ns)?;
     }
     if rows == 0 {
         rows = quarantine::delete_some(&transaction, cut.quarantine_ns.to_column())?;

@@ -14,6 +14,7 @@ mod retention;
 mod series;
 mod sessions;
 mod tags;
+mod talkers;
 mod views;
 
 pub use self::account_parts::*;
@@ -30,6 +31,7 @@ pub use self::retention::*;
 pub use self::series::*;
 pub use self::sessions::*;
 pub use self::tags::*;
+pub use self::talkers::*;
 pub use self::views::*;
 pub use crate::alerts::{
     a_change_that_comes_again_notes_what_was_sent_meanwhile,

@@ -18,11 +18,13 @@ pub struct ImportSource {
 
 /// The tables that are copied row by row, in an order that satisfies references, with the condition for
 /// a client's rows.
-pub(super) const TABLES: [CopiedTable; 9] = [
+pub(super) const TABLES: [CopiedTable; 11] = [
     CopiedTable { table: "sessions", of: "client = ?1" },
     CopiedTable { table: "session_nics", of: OF_SESSIONS },
     CopiedTable { table: "bandwidth_stats", of: "client = ?1" },
     CopiedTable { table: "traffic_mix", of: "client = ?1" },
+    CopiedTable { table: "talkers", of: "client = ?1" },
+    CopiedTable { table: "talker_owners", of: "client = ?1" },
     CopiedTable { table: "gaps", of: "client = ?1" },
     CopiedTable { table: "link_changes", of: "client = ?1" },
     CopiedTable { table: "quarantine", of: OF_SESSIONS },

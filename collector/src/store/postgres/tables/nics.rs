@@ -45,6 +45,13 @@ pub struct KnownNumbers {
 }
 
 impl KnownNumbers {
+    /// Forgets the numbers of a client and its NICs; returns the client's.
+    pub fn forget(&mut self, client: &ClientId) -> Option<i32> {
+        let number = self.clients.remove(client)?;
+        self.nics.retain(|(client, _), _| *client != number);
+        Some(number)
+    }
+
     /// Learns the numbers of all clients and NICs of a batch; returns NICs beyond the limit. New ones
     /// are added by separate statements, so that the cache stays true whatever happens to the batch.
     pub async fn learn<'a>(

@@ -9,3 +9,4 @@ pub(super) mod nics;
 pub(super) mod quarantine;
 pub(super) mod rollups;
 pub(super) mod samples;
+pub(super) mod talkers;

@@ -1,0 +1,275 @@
+//! Reads talkers, and forgets owners that no row refers to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
+use wire::WallNs;
+use wire::frame::INTERVAL_MAX_NS;
+use wire::id::NicName;
+use wire::talkers::{TalkerOwner, Talkers, TalkersKind};
+
+use super::connect::BEGIN;
+use super::error::Failure;
+use super::key::nic_key;
+use super::session::time;
+use super::store::PostgresStore;
+use super::values::{instant, number};
+use crate::store::port::error::StoreError;
+use crate::store::port::talkers::TalkersReader;
+use crate::store::rows::nics::NicId;
+use crate::store::rows::series::NicRange;
+use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
+use crate::store::rows::talker_search::{FoundTalkers, TalkerSearch, TalkersFound};
+use crate::store::rows::talkers::{
+    ENTRIES, EntryColumns, LIST, OwnerId, SEEN_NS, StoredList, UnreadableTalkers, columns, record,
+    unreadable,
+};
+use crate::store::rows::talkers_at::TalkersAt;
+use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};
+
+#[async_trait]
+impl TalkersReader for PostgresStore {
+    async fn talkers(&self, range: &TalkersRange) -> Result<GroupedTalkers, StoreError> {
+        self.lease(async |db| talkers(db, range).await).await
+    }
+
+    async fn search_talkers(&self, search: &TalkerSearch) -> Result<TalkersFound, StoreError> {
+        self.lease(async |db| find(db, search).await).await
+    }
+
+    async fn talkers_at(&self, at: &TalkersAt) -> Result<Option<Talkers>, StoreError> {
+        self.lease(async |db| record_at(db, at).await).await
+    }
+}
+
+/// Times are kept to the microsecond.
+const PRECISE_NS: u64 = 1000;
+
+/// The list of a row of [`columns`].
+fn list(row: &Row) -> Result<Result<StoredList, UnreadableTalkers>, Error> {
+    let small = |at| row.try_get::<_, i16>(at).map(|it| u8::try_from(it).unwrap_or(u8::MAX));
+    let mut figures = [0; LIST.len()];
+    for (at, figure) in (4..).zip(&mut figures) {
+        *figure = number(row, at)?;
+    }
+    let mut entries = EntryColumns::default();
+    for (at, column) in (4 + LIST.len()..).zip(&mut entries) {
+        *column = row.try_get(at)?;
+    }
+    let interval = (instant(row, 0)?, number(row, 1)?);
+    Ok(StoredList::of_row(interval, (small(2)?, small(3)?), figures, &entries))
+}
+
+fn readable(row: &Row) -> Result<StoredList, Failure> {
+    list(row)?.map_err(|error| Failure::failed(unreadable(error)))
+}
+
+/// The minutes of a NIC and direction that touch a range.
+fn of_range() -> String {
+    format!(
+        "SELECT {} FROM talkers t WHERE t.client = $1 AND t.nic = $2 AND t.time >= $3 AND t.time < $4
+             AND t.time + t.interval_ns / 1000 * interval '1 microsecond' > $5
+             AND t.kind = {} AND t.direction = $6 ORDER BY t.time",
+        columns(),
+        TalkersKind::Minute as u8
+    )
+}
+
+async fn talkers(db: &Client, range: &TalkersRange) -> Result<GroupedTalkers, Failure> {
+    // Both readings see the same rows.
+    db.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let found = talkers_of(db, range).await?;
+    db.batch_execute("COMMIT").await?;
+    Ok(found)
+}
+
+async fn talkers_of(db: &Client, range: &TalkersRange) -> Result<GroupedTalkers, Failure> {
+    let TalkersRange { client, nic, from_ns, to_ns, by, .. } = range.clone();
+    // What began earlier may reach into it.
+    let all = NicRange { client, nic, from_ns: from_ns.saturating_sub(INTERVAL_MAX_NS), to_ns };
+    let Some(key) = nic_key(db, &all).await? else { return Ok(GroupedTalkers::default()) };
+    let (from, direction) = (time(from_ns), i16::from(range.direction as u8));
+    let select = of_range();
+    let read = async |take: &mut (dyn FnMut(&StoredList) + Send)| {
+        let mut params = key.params().to_vec();
+        params.push((&from, Type::TIMESTAMPTZ));
+        params.push((&direction, Type::INT2));
+        let rows = db.query_typed_raw(&select, params).await?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            take(&readable(&row)?);
+        }
+        Ok::<_, Failure>(())
+    };
+    let mut sums = GroupSums::new(by);
+    read(&mut |list| sums.add(list)).await?;
+    let ranked = sums.rank(range.limit);
+    let names = owners(db, key.client, &ranked.owners()).await?;
+    let mut answer = ranked.named(range, &names);
+    if !answer.buckets.is_empty() {
+        read(&mut |list| answer.fill(by, list)).await?;
+    }
+    Ok(answer)
+}
+
+/// The names of a client's owners.
+async fn owners(
+    db: &Client,
+    client: i32,
+    owners: &[OwnerId],
+) -> Result<BTreeMap<OwnerId, TalkerOwner>, Failure> {
+    let numbers: Vec<i64> = owners.iter().map(|owner| owner.0).collect();
+    let select = "SELECT owner, kind, name, process FROM talker_owners
+                  WHERE client = $1 AND owner = ANY ($2)";
+    let keys = [(&client as &(dyn ToSql + Sync), Type::INT4), (&numbers, Type::INT8_ARRAY)];
+    let mut names = BTreeMap::new();
+    for row in db.query_typed(select, &keys).await? {
+        let kind = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or(u8::MAX);
+        let owner = TalkerOwner { kind, name: row.try_get(2)?, process: row.try_get(3)? };
+        names.insert(OwnerId(row.try_get(0)?), owner);
+    }
+    Ok(names)
+}
+
+async fn find(db: &Client, search: &TalkerSearch) -> Result<TalkersFound, Failure> {
+    let needle = search.needle();
+    let (from, to) = (time(search.from_ns), time(search.to_ns));
+    let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
+        vec![(&from, Type::TIMESTAMPTZ), (&to, Type::TIMESTAMPTZ)];
+    let mut having = "";
+    if !needle.is_empty() {
+        having = " AND (position($3 in t.addresses) > 0 OR position($3 in t.others) > 0
+                 OR position($3 in t.long_addresses) > 0)";
+        params.push((&needle, Type::BYTEA));
+    }
+    let select = format!(
+        "SELECT {}, t.nic FROM talkers t WHERE t.time >= $1 AND t.time < $2{having}",
+        columns()
+    );
+    let mut found = FoundTalkers::new(search);
+    {
+        let rows = db.query_typed_raw(&select, params).await?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await? {
+            let nic: NicId = row.try_get(4 + LIST.len() + ENTRIES.len())?;
+            found.add(nic, &readable(&row)?);
+        }
+    }
+    let nics: Vec<NicId> = found.nics();
+    let select = "SELECT n.id, c.client_id, n.name FROM nics n JOIN clients c ON c.id = n.client
+                  WHERE n.id = ANY ($1) AND c.forgotten_at IS NULL";
+    let mut names = HashMap::new();
+    for row in db.query_typed(select, &[(&nics, Type::INT4_ARRAY)]).await? {
+        names.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
+    }
+    Ok(found.finish(&names))
+}
+
+async fn record_at(db: &Client, at: &TalkersAt) -> Result<Option<Talkers>, Failure> {
+    let reach_ns = at.within_ns.saturating_add(1);
+    let range = NicRange {
+        client: at.client.clone(),
+        nic: at.nic.clone(),
+        from_ns: at.at_ns.saturating_sub(reach_ns.saturating_add(INTERVAL_MAX_NS)),
+        // Parameters are rounded to the microsecond.
+        to_ns: at.at_ns.saturating_add(reach_ns.saturating_add(PRECISE_NS)),
+    };
+    let Some(name) = NicName::new(&at.nic) else { return Ok(None) };
+    let Some(mut key) = nic_key(db, &range).await? else { return Ok(None) };
+    let here = time(at.at_ns);
+    let kind = at.kind as u8;
+    let mut intervals = Vec::new();
+    for (side, order) in [("<=", "DESC"), (">", "ASC")] {
+        let select = format!(
+            "SELECT time, interval_ns FROM talkers WHERE client = $1 AND nic = $2 AND time >= $3
+                 AND time < $4 AND time {side} $5 AND kind = {kind} ORDER BY time {order} LIMIT 1"
+        );
+        let mut params = key.params().to_vec();
+        params.push((&here, Type::TIMESTAMPTZ));
+        for row in db.query_typed(&select, &params).await? {
+            intervals.push((instant(&row, 0)?, number(&row, 1)?));
+        }
+    }
+    let Some(start_ns) = at.nearest(intervals) else { return Ok(None) };
+    (key.from, key.to) = (time(start_ns), time(start_ns + PRECISE_NS));
+    let select = format!(
+        "SELECT {} FROM talkers t WHERE t.client = $1 AND t.nic = $2 AND t.time >= $3
+             AND t.time < $4 AND t.kind = {kind}",
+        columns()
+    );
+    let mut lists = Vec::new();
+    for row in db.query_typed(&select, &key.params()).await? {
+        lists.push(readable(&row)?);
+    }
+    let numbers: Vec<OwnerId> = lists.iter().flat_map(|it| it.owners.iter().copied()).collect();
+    Ok(record(name, &lists, &owners(db, key.client, &numbers).await?))
+}
+
+/// Most owners forgotten per step.
+const STEP_OWNERS: i64 = 10_000;
+
+/// Forgets owners that no row refers to, as rows before `before_ns` are deleted.
+pub(super) async fn forget_owners(db: &Client, before_ns: WallNs) -> Result<u64, Failure> {
+    // Rows of all of the day may refer to it.
+    let before = time(before_ns.saturating_sub(SEEN_NS));
+    let delete = format!(
+        "DELETE FROM talker_owners WHERE (client, owner) IN (
+             SELECT client, owner FROM talker_owners WHERE seen < $1 LIMIT {STEP_OWNERS}
+             FOR UPDATE SKIP LOCKED) AND seen < $1"
+    );
+    let mut rows = 0;
+    loop {
+        db.batch_execute(BEGIN).await?;
+        let deleted = db.execute_typed(&delete, &[(&before, Type::TIMESTAMPTZ)]).await?;
+        db.batch_execute("COMMIT").await?;
+        if deleted == 0 {
+            return Ok(rows);
+        }
+        rows += deleted;
+    }
+}
+
+/// Checks every list against its samples, in the transaction of `fsck`.
+pub(super) async fn proof(db: &Client) -> Result<TalkersProof, Failure> {
+    let select = format!(
+        "SELECT {}, t.nic, s.rx_bytes::text, s.tx_bytes::text, s.rx_packets::text,
+             s.tx_packets::text, s.covered::text, s.first, s.last
+         FROM talkers t CROSS JOIN LATERAL (
+             SELECT coalesce(sum(b.rx_bytes), 0) AS rx_bytes, coalesce(sum(b.tx_bytes), 0) AS tx_bytes,
+                 coalesce(sum(b.rx_packets), 0) AS rx_packets,
+                 coalesce(sum(b.tx_packets), 0) AS tx_packets,
+                 coalesce(sum(b.interval_ns), 0) AS covered, min(b.time) AS first,
+                 max(b.time + b.interval_ns / 1000 * interval '1 microsecond') AS last
+             FROM bandwidth_stats b WHERE b.client = t.client AND b.nic = t.nic AND b.time >= t.time
+                 AND b.time < t.time + t.interval_ns / 1000 * interval '1 microsecond') AS s",
+        columns()
+    );
+    let after = 4 + LIST.len() + ENTRIES.len();
+    let mut proof = TalkersProof::default();
+    let none: [(&(dyn ToSql + Sync), Type); 0] = [];
+    let rows = db.query_typed_raw(&select, none).await?;
+    let mut rows = std::pin::pin!(rows);
+    while let Some(row) = rows.try_next().await? {
+        let wide = |at: usize| {
+            let text: &str = row.try_get(after + at)?;
+            text.parse::<i128>().map_err(|_| Failure::failed(format!("{text:?} is no number")))
+        };
+        let of = usize::from(row.try_get::<_, i16>(3)? == 1);
+        let (first, last) = (row.try_get(after + 6)?, row.try_get(after + 7)?);
+        let span = |first: Option<SystemTime>, last: Option<SystemTime>| {
+            Some((super::session::time_ns(first?), super::session::time_ns(last?)))
+        };
+        let samples = SamplesOfList {
+            bytes: wide(1 + of)?,
+            packets: wide(3 + of)?,
+            covered_ns: wide(5)?,
+            span: span(first, last),
+        };
+        proof.add(row.try_get(after)?, instant(&row, 0)?, list(&row)?, samples, PRECISE_NS);
+    }
+    Ok(proof)
+}
