@@ -7,6 +7,8 @@ use settings::{Given, Interval, Options, Secret};
 
 use crate::config::{HostPort, Monitor};
 use crate::enroll::TokenSource;
+use crate::sampler::{CaptureConfig, TalkersConfig};
+use crate::talkers::moment::Thresholds;
 use crate::watch::{self, WatchConfig};
 
 /// Names the keys that can change while it runs: [`crate::config::LIVE`].
@@ -104,11 +106,15 @@ pub struct WatchArgs {
     /// Also print sizes and protocols: in the totals, and in every sample of JSON
     #[arg(long)]
     pub mix: bool,
+    /// Also print who had the traffic of every sample, and whose it was
+    #[arg(long)]
+    pub talkers: bool,
 }
 
 /// Arguments of `agent top`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Keys: q quits, up and down select a NIC, space pauses.\n\
+#[command(after_help = "Keys: q quits, up and down select a NIC, space pauses, enter shows \
+                        talkers or charts.\n\
                         Example: agent top --nic eth0 --interval 100ms")]
 pub struct TopArgs {
     /// NIC to show; repeat it for more; default: the NICs that `agent run` captures
@@ -157,11 +163,16 @@ impl WatchArgs {
     /// What is to be watched, on top of how the config says to capture.
     #[must_use]
     pub fn watch(&self, monitor: &Monitor) -> WatchConfig {
+        // Asked for here, whatever the service counts.
+        let talkers = TalkersConfig { entries: monitor.talkers.entries, on: Thresholds::EVERY };
+        let talkers = self.talkers.then_some(talkers);
         WatchConfig {
-            capture: monitor.capture(),
+            capture: CaptureConfig { talkers, ..monitor.capture() },
             nics: self.nics.clone(),
             duration: self.duration.map(|it| it.0),
             mix: self.mix,
+            talkers: self.talkers,
+            owners: monitor.talkers.owners,
             format: match self.format {
                 WatchFormat::Text => watch::SampleFormat::Text,
                 WatchFormat::Json => watch::SampleFormat::Json,

@@ -53,7 +53,8 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         }
         Command::Top(args) => {
             let monitor = load(&args.given(&cli.options))?.config.monitor;
-            top::top(monitor.capture(), &args.nics, &interrupted()?)?;
+            let owners = monitor.talkers.owners;
+            top::top(monitor.capture(), &args.nics, owners, &interrupted()?)?;
         }
         Command::Nics => nics::nics(&load(&[])?.config.monitor.capture(), out)?,
         Command::Doctor => {

@@ -52,6 +52,11 @@ fn top_shows_what_a_nic_carries_and_what_the_traffic_is() {
     terminal.wait_until("the traffic", |screen| {
         screen.contains("Mbit/s") && screen.contains("TCP 99 %") && screen.contains("≤1518 B")
     });
+    terminal.press(&["Enter"]);
+    terminal.wait_until("the talker", |screen| {
+        screen.contains("10.9.0.2") && screen.contains(&format!("{port}/tcp"))
+    });
+    terminal.press(&["Enter"]);
     if pictures().is_some() {
         wait_for("charts", Duration::from_secs(90), || {
             terminal

@@ -35,6 +35,8 @@ fn every_sample_has_its_mix_and_the_total_their_sum_and_a_verdict() {
         duration: None,
         format: SampleFormat::Json,
         mix: true,
+        talkers: false,
+        owners: false,
     };
     let (interrupt, interrupted) = crossbeam_channel::bounded(0);
     let watching = std::thread::spawn(move || {

@@ -139,6 +139,7 @@ impl TalkersSection {
             utilisation: utilisation.0.map(|percent| percent.0),
             peak: peak.0.map(|percent| percent.0),
             rate: rate.0.map(|rate| rate.0),
+            every: false,
         };
         self.enabled.then_some(TalkersConfig { entries: self.entries, on })
     }

@@ -9,6 +9,7 @@ pub mod host;
 pub mod key;
 pub mod list;
 pub mod moment;
+pub mod shown;
 pub mod socket_pair;
 pub mod table;
 

@@ -20,9 +20,14 @@ pub struct Thresholds {
     pub peak: Option<f64>,
     /// Bytes, as a rate in bit/s.
     pub rate: Option<f64>,
+    /// True: every sample is listed, however many, for people who look at them.
+    pub every: bool,
 }
 
 impl Thresholds {
+    /// Every sample is listed.
+    pub const EVERY: Self = Self { utilisation: None, peak: None, rate: None, every: true };
+
     /// True if a sample reaches one. `speed_bits` is the speed of the link in bit/s, 0 where unknown:
     /// then only the rate counts.
     #[must_use]
@@ -69,6 +74,9 @@ impl Moments {
 
     /// True if the talkers of a sample are to be listed. To be asked once for each sample.
     pub fn lists(&mut self, sample: &Sample, speed_bits: u64) -> bool {
+        if self.thresholds.every {
+            return true;
+        }
         self.left_ns = self.left_ns.saturating_add(sample.interval_ns).min(IN_A_ROW * EACH_NS);
         let lists = self.left_ns >= EACH_NS && self.thresholds.are_reached(sample, speed_bits);
         self.left_ns -= if lists { EACH_NS } else { 0 };
@@ -90,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_sample_reaches_a_threshold_in_either_direction() {
-        let at = |utilisation, peak, rate| Thresholds { utilisation, peak, rate };
+        let at = |utilisation, peak, rate| Thresholds { utilisation, peak, rate, every: false };
         let half_full = sample(31_250_000, 1_250_000);
         let turned = Sample { rx: half_full.tx, tx: Counts::default(), ..half_full };
         for sample in [half_full, turned] {
@@ -105,6 +113,12 @@ mod tests {
             assert!(!reached(at(Some(1.0), Some(1.0), None), 0), "of an unknown speed");
             assert!(reached(at(Some(1.0), Some(1.0), Some(1.0)), 0));
         }
+    }
+
+    #[test]
+    fn every_sample_is_listed_for_those_who_look_at_them() {
+        let mut moments = Moments::new(Thresholds::EVERY);
+        assert!((0..100).all(|_| moments.lists(&sample(0, 0), 0)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The screen of `agent top`: all NICs as a table, the selected one below it in detail.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Rect};
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Row, Table, TableState};
@@ -13,13 +13,17 @@ use wire::message::link_speed;
 use wire::{Bytes, Packets};
 
 use super::state::{NicState, State};
+use super::talkers::BESIDE_CHARTS;
 
 /// Columns of a trend in the table.
 const TREND: u16 = 9;
 
+/// Lines that charts and figures need.
+const CHARTS: u16 = 18;
+
 const MS_NS: u64 = 1_000_000;
 
-const KEYS: &str = "q quit   ↑↓ select   space pause";
+const KEYS: &str = "q quit   ↑↓ select   space pause   enter talkers";
 
 /// Draws all of it.
 pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
@@ -37,9 +41,22 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
         let interval_ns = nic.history.back().map_or(1, |sample| sample.interval_ns);
         let (rx, tx) = (nic.bytes(|sample| sample.rx.bytes), nic.bytes(|sample| sample.tx.bytes));
         let (about, figures) = (about(name, nic), figures_of(nic));
-        Detail { about, rx, tx, interval_ns, figures }.draw(frame, detail);
+        let [charts, talkers] = places(detail, state.shows_talkers_only());
+        if charts.height > 0 {
+            Detail { about, rx, tx, interval_ns, figures }.draw(frame, charts);
+        }
+        if talkers.height > 0 {
+            super::talkers::draw(nic, frame, talkers);
+        }
     }
     draw_keys(KEYS, frame, keys);
+}
+
+/// The places of charts and talkers: talkers are below charts where there is room for both.
+fn places(detail: Rect, talkers_only: bool) -> [Rect; 2] {
+    let beside = if detail.height >= CHARTS + BESIDE_CHARTS { BESIDE_CHARTS } else { 0 };
+    let talkers = if talkers_only { detail.height } else { beside };
+    Layout::vertical([Constraint::Fill(1), Constraint::Length(talkers)]).areas(detail)
 }
 
 /// The table's columns: heading, width, and the order in which they are left out if there is no
@@ -201,11 +218,16 @@ mod tests {
 
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use settings::terminal::Input;
     use wire::frame::Mix;
     use wire::message::{Inventory, Nic};
+    use wire::talkers::{
+        Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, TalkersKind, address_bytes,
+    };
 
     use super::*;
     use crate::sampler::IntervalReport;
+    use crate::talkers::TalkersReport;
 
     fn state(drops: u64) -> State {
         let nic = NicName::new("eth0").unwrap();
@@ -270,6 +292,78 @@ mod tests {
     fn a_loss_is_shown_in_the_table_and_in_the_ledger() {
         let screen = screen(&state(7), 120, 30);
         assert!(screen.contains("ring drops 7"), "{screen}");
+    }
+
+    fn with_talkers(mut state: State) -> State {
+        let talker = |n: u8, bytes, owner| Talker {
+            key: TalkerKey {
+                protocol: 6,
+                port: 443,
+                address: address_bytes([198, 51, 100, n].into()),
+                ..TalkerKey::default()
+            },
+            bytes: Bytes(bytes),
+            owner,
+            ..Talker::default()
+        };
+        let record = |kind: TalkersKind, interval_ns, talkers: Vec<Talker>| Talkers {
+            nic: NicName::new("eth0").unwrap(),
+            kind: kind as u8,
+            interval_ns,
+            rx: TalkerList {
+                total_bytes: Bytes(62_500_000),
+                error_bytes: Bytes(1200),
+                distinct: 7,
+                talkers,
+                ..TalkerList::default()
+            },
+            owners: vec![TalkerOwner {
+                name: "evil\u{1b}[2J.service".into(),
+                ..TalkerOwner::default()
+            }],
+            ..Talkers::default()
+        };
+        let half = [talker(7, 31_250_000, 1), talker(8, 12_500_000, 0)];
+        let moment = record(TalkersKind::Moment, 500_000_000, half.into());
+        let minute = record(TalkersKind::Minute, 60_000_000_000, vec![talker(9, 60_000_000, 0)]);
+        let talkers = [moment, minute]
+            .map(|record| TalkersReport { record, ..TalkersReport::default() })
+            .into();
+        state.add_talkers(&IntervalReport { talkers, ..IntervalReport::default() });
+        state
+    }
+
+    #[test]
+    fn talkers_are_shown_with_rates_shares_owners_error_and_rest() {
+        let mut state = with_talkers(state(0));
+        let tall = screen(&state, 120, 50);
+        state.input(Input::Open);
+        for screen in [tall, screen(&state, 120, 24)] {
+            for figure in [
+                "rx talkers: each up to 1.20 kB more; 7 talkers",
+                "198.51.100.7",
+                "443/tcp https",
+                r"evil\u001b[2J.service",
+                "500 Mbit/s",
+                "50 %",
+                "8.00 Mbit/s",
+                "rest",
+                "300 Mbit/s",
+                "30 %",
+            ] {
+                assert!(screen.contains(figure), "{figure} is not in\n{screen}");
+            }
+        }
+        let narrow = screen(&state, 60, 24);
+        assert!(narrow.contains("198.51.100.7") && narrow.contains("500 Mbit/s"), "{narrow}");
+    }
+
+    #[test]
+    fn talkers_that_are_not_known_yet_are_no_zero() {
+        let mut state = state(0);
+        assert!(!screen(&state, 120, 24).contains("talkers: "));
+        state.input(Input::Open);
+        assert!(screen(&state, 120, 24).contains("rx talkers: none yet"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod draw;
 mod state;
+mod talkers;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use crossbeam_channel::{Receiver, select};
 use settings::terminal::{Input, Screen, ScreenError, events};
 
 use self::state::State;
-use crate::sampler::CaptureConfig;
+use crate::owner;
+use crate::sampler::{CaptureConfig, TalkersConfig};
+use crate::talkers::moment::Thresholds;
 use crate::watch::{self, WatchError};
 
 /// Shortest mix interval: faster changes can't be read.
@@ -28,18 +31,23 @@ pub enum TopError {
 }
 
 /// Captures the NICs named, or those captured by default, and shows them until `q`, or until
-/// `interrupted` closes.
+/// `interrupted` closes. `owners`: finds out whose the traffic of talkers is on this host.
 ///
 /// # Errors
 /// [`TopError`] if nothing can be captured or there is no terminal.
 pub fn top(
     mut config: CaptureConfig,
     nics: &[String],
+    owners: bool,
     interrupted: &Receiver<Infallible>,
 ) -> Result<(), TopError> {
     config.mix_interval = config.sample_interval.max(MIX_MIN);
+    config.talkers = config.talkers.map(|it| TalkersConfig { on: Thresholds::EVERY, ..it });
     let mut state = State::new(config.sample_interval);
-    let (capture, reports) = watch::start(config, nics)?;
+    let (capture, mut reports) = watch::start(config, nics)?;
+    if owners {
+        reports = owner::start(reports).map_err(WatchError::Owners)?;
+    }
     let mut screen = Screen::open("`agent watch` prints to files and pipes")?;
     let events = events()?;
     loop {
@@ -47,7 +55,10 @@ pub fn top(
         screen.draw(|frame| draw::draw(&state, frame))?;
         select! {
             recv(reports) -> report => match report {
-                Ok(report) => state.add(&report),
+                Ok(report) => {
+                    state.add(&report);
+                    state.add_talkers(&report);
+                }
                 Err(_) => break,
             },
             recv(events) -> event => match event.map(|event| Input::of(&event)) {

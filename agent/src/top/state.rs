@@ -7,9 +7,11 @@ use settings::terminal::Input;
 use wire::frame::{Mix, Sample, flags};
 use wire::id::NicName;
 use wire::message::{Inventory, Nic};
+use wire::talkers::{Talkers, TalkersKind};
 use wire::{Bytes, Packets};
 
 use crate::sampler::IntervalReport;
+use crate::talkers::TalkersReport;
 
 /// Samples kept for each NIC: as many as the widest screen has columns.
 const HISTORY: usize = 512;
@@ -21,6 +23,7 @@ pub(super) struct State {
     nics: BTreeMap<NicName, NicState>,
     selected: usize,
     paused: bool,
+    talkers_only: bool,
 }
 
 /// Data about one NIC.
@@ -34,12 +37,16 @@ pub(super) struct NicState {
     pub(super) total: Option<Sample>,
     /// The newest mix.
     pub(super) mix: Option<Mix>,
+    /// The talkers of the newest sample.
+    pub(super) moment: Option<Talkers>,
+    /// The talkers of the last minute that ended.
+    pub(super) minute: Option<Talkers>,
 }
 
 impl State {
     /// Nothing yet, of samples this long.
     pub(super) const fn new(interval: Duration) -> Self {
-        Self { interval, nics: BTreeMap::new(), selected: 0, paused: false }
+        Self { interval, nics: BTreeMap::new(), selected: 0, paused: false, talkers_only: false }
     }
 
     /// Adds an interval's samples. While the view is paused, only its totals grow.
@@ -64,6 +71,16 @@ impl State {
         }
     }
 
+    /// Adds the records of talkers of a report.
+    pub(super) fn add_talkers(&mut self, report: &IntervalReport) {
+        for TalkersReport { record, .. } in report.talkers.iter().filter(|_| !self.paused) {
+            let nic = self.nics.entry(record.nic).or_default();
+            let is_minute = record.kind == TalkersKind::Minute as u8;
+            let newest = if is_minute { &mut nic.minute } else { &mut nic.moment };
+            *newest = Some(record.clone());
+        }
+    }
+
     /// Sets the captured NICs.
     pub(super) fn set_nics(&mut self, inventory: &Inventory) {
         for (name, nic) in &mut self.nics {
@@ -82,6 +99,7 @@ impl State {
                 self.selected = (self.selected + 1).min(self.nics.len().saturating_sub(1));
             }
             Input::Pause => self.paused = !self.paused,
+            Input::Open => self.talkers_only = !self.talkers_only,
             _ => {}
         }
     }
@@ -94,6 +112,11 @@ impl State {
     /// True while the figures stand still.
     pub(super) const fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// True while talkers take the place of charts and figures.
+    pub(super) const fn shows_talkers_only(&self) -> bool {
+        self.talkers_only
     }
 
     /// All NICs, by name.

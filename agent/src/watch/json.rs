@@ -112,7 +112,7 @@ fn mix(mix: &MixCounts) -> Value {
 }
 
 /// RFC 3339, in UTC.
-fn time(at: WallNs) -> String {
+pub(super) fn time(at: WallNs) -> String {
     Timestamp::from_nanosecond(i128::from(at.get()))
         .map_or_else(|_| at.to_string(), |time| format!("{time:.9}"))
 }

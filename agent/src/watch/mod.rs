@@ -1,6 +1,7 @@
 //! `agent watch`: measures here and now, without a collector.
 
 mod json;
+mod talkers;
 mod text;
 mod totals;
 
@@ -17,8 +18,10 @@ use wire::id::NicName;
 use self::totals::WatchSums;
 use crate::nic::choose::NicFilter;
 use crate::nic::inventory::{InventoryError, NicList};
+use crate::owner;
 use crate::sampler::verdict::Verdict;
 use crate::sampler::{Capture, CaptureConfig, CaptureError, IntervalReport};
+use crate::talkers::TalkersReport;
 
 /// Arguments of `agent watch`.
 #[derive(Debug, Clone)]
@@ -33,6 +36,10 @@ pub struct WatchConfig {
     pub format: SampleFormat,
     /// Also show what the traffic was made of: in every sample (JSON) and in the sums.
     pub mix: bool,
+    /// Also print the talkers of every sample.
+    pub talkers: bool,
+    /// Find out whose their traffic is on this host.
+    pub owners: bool,
 }
 
 /// How samples are printed.
@@ -64,6 +71,9 @@ pub enum WatchError {
     /// No capture.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// No thread left.
+    #[error("can't find out whose traffic is whose")]
+    Owners(#[source] io::Error),
     /// The output is closed or full.
     #[error("can't print the samples")]
     Print(#[from] io::Error),
@@ -79,12 +89,15 @@ pub fn watch(
     interrupted: &Receiver<Infallible>,
     out: &mut impl Write,
 ) -> Result<(), WatchError> {
-    let WatchConfig { mut capture, nics, duration, format, mix } = config;
+    let WatchConfig { mut capture, nics, duration, format, mix, talkers, owners } = config;
     if mix {
         // However short a sample is, its mix ends with it.
         capture.mix_interval = Duration::from_nanos(1);
     }
-    let (mut capture, reports) = start(capture, &nics)?;
+    let (mut capture, mut reports) = start(capture, &nics)?;
+    if talkers && owners {
+        reports = owner::start(reports).map_err(WatchError::Owners)?;
+    }
     let mut totals = WatchSums::default();
     let over = duration.map_or_else(never, after);
     let mut printed = match format {
@@ -99,7 +112,9 @@ pub fn watch(
             recv(reports) -> report => {
                 let Ok(report) = report else { break };
                 totals.add(&report);
-                printed = printed.and_then(|()| print(format, mix, &report, &totals, out));
+                printed = printed
+                    .and_then(|()| print(format, mix, &report, &totals, out))
+                    .and_then(|()| if talkers { print_talkers(format, &report, out) } else { Ok(()) });
             }
             recv(end) -> _ => stopping = true,
             recv(interrupt) -> _ => stopping = true,
@@ -150,6 +165,20 @@ fn print(
         match format {
             SampleFormat::Text => text::sample(sample, verdict, out)?,
             SampleFormat::Json => json::sample(sample, verdict, mix(sample.nic), out)?,
+        }
+    }
+    out.flush()
+}
+
+fn print_talkers(
+    format: SampleFormat,
+    report: &IntervalReport,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    for TalkersReport { record, .. } in &report.talkers {
+        match format {
+            SampleFormat::Text => talkers::text(record, out)?,
+            SampleFormat::Json => talkers::json(record, &json::time(record.start_ns), out)?,
         }
     }
     out.flush()

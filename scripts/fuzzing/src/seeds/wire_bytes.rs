@@ -10,6 +10,7 @@ use wire::message::{
     Inventory, Message, Nic, Probe, ProbeReply, Refused, RenewRequest, SeqRange, Session,
     SessionDigest, TagText, Tags, Welcome,
 };
+use wire::talkers::{Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, address_bytes};
 use wire::token::{Address, Token, TokenSecret};
 use wire::{Bytes, Packets};
 use wire::{Seq, WallNs};
@@ -95,9 +96,49 @@ fn frames() -> Vec<(&'static str, Frame)> {
     vec![("empty", frame(vec![], vec![])), ("one", one), ("two", two), ("nics", nics), ("gap", gap)]
 }
 
+/// Frames with talkers: alone, and beside samples.
+fn with_talkers() -> Vec<(&'static str, Frame)> {
+    let talker = |n: u8| Talker {
+        key: TalkerKey {
+            protocol: 6,
+            port: 443,
+            address: address_bytes([198, 51, 100, n].into()),
+            ..TalkerKey::default()
+        },
+        bytes: Bytes(1_000_000 / u64::from(n)),
+        packets: Packets(900),
+        owner: u16::from(n % 2),
+    };
+    let list = TalkerList {
+        total_bytes: Bytes(5_000_000),
+        total_packets: Packets(9000),
+        error_bytes: Bytes(100),
+        unlisted_bytes: Bytes(300_000),
+        distinct: 90,
+        distinct_error: 3,
+        talkers: (1..=3).map(talker).collect(),
+    };
+    let record = |start_ns| Talkers {
+        nic: nic("eth0"),
+        start_ns: WallNs(start_ns),
+        interval_ns: 60_000_000_000,
+        rx: list.clone(),
+        tx: list.clone(),
+        owners: vec![TalkerOwner { name: "web.service".into(), ..TalkerOwner::default() }],
+        ..Talkers::default()
+    };
+    let of = |name| frames().into_iter().find(|it| it.0 == name).map(|it| it.1);
+    let with = |frame: Option<Frame>, talkers| Frame { talkers, ..frame.unwrap() };
+    let minute = 1_800_000_000_000_000_000;
+    vec![
+        ("talkers", with(of("empty"), vec![record(minute)])),
+        ("coarse-talkers", with(of("one"), vec![record(minute), record(minute + 60_000_000_000)])),
+    ]
+}
+
 fn encoded() -> Seeds {
     let frame = |(name, frame)| (name, encode_frame(&frame).unwrap());
-    frames().into_iter().map(frame).chain(messages()).collect()
+    frames().into_iter().chain(with_talkers()).map(frame).chain(messages()).collect()
 }
 
 /// Archives of frames that are too random to be packed.

@@ -31,7 +31,8 @@ pub(super) fn check(received: Received) {
         Received::Frame(frame) => {
             check_frame(&frame);
             let bytes = codec::encode_frame(&frame).expect("an accepted frame can be sent on");
-            assert!(bytes.len() <= codec::frame_len(frame.samples.len(), frame.mixes.len()));
+            assert!(bytes.len() <= codec::frame_size(&frame));
+            check_talkers(&frame, &bytes);
             let digest = codec::digest(&frame);
             let Ok(Received::Frame(again)) = codec::decode(&bytes) else {
                 panic!("not decoded again")
@@ -46,6 +47,27 @@ pub(super) fn check(received: Received) {
             let again = codec::decode(&bytes);
             assert!(again == Ok(Received::Message(message)), "it survives a round trip");
         }
+    }
+}
+
+/// Records of talkers stay sound however they are merged, shortened, split or left out.
+fn check_talkers(frame: &Frame, encoded: &[u8]) {
+    let without = codec::without_talkers(encoded);
+    assert_eq!(without.is_some(), !frame.talkers.is_empty());
+    let Some((first, rest)) = frame.talkers.split_first() else { return };
+    let Ok(Received::Frame(without)) = codec::decode(&without.unwrap()) else {
+        panic!("what an older collector gets is not decoded")
+    };
+    assert_eq!(codec::digest(&without), codec::digest_without_talkers(frame));
+    let mut merged = first.clone();
+    let same = rest.iter().filter(|it| (it.nic, it.kind) == (first.nic, first.kind));
+    same.for_each(|it| merged.merge(it));
+    let total = merged.rx.total_bytes;
+    merged.shorten(2);
+    assert!(merged.rx.talkers.len() <= 2 && merged.rx.total_bytes == total);
+    for record in merged.pieces() {
+        let frame = Frame { talkers: vec![record], ..without.clone() };
+        codec::encode_frame(&frame).expect("a coarser record can be kept");
     }
 }
 
