@@ -77,10 +77,8 @@ impl Requests {
             Err(error) => return refused(error.in_full().to_string()),
         };
         let (known, counting) = self.live.tags_of(&self.agent.client);
-        if tags != known
-            && let Some(over) = self.over(Limit::Retags)
-        {
-            return over;
+        if let Err(over) = self.account.take_tags(&tags, &known) {
+            return refused(over);
         }
         let since_ns = now_ns().saturating_sub(told.age_ns);
         let (sender, taken) = oneshot::channel();

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use wire::frame::Frame;
 use wire::id::ClientId;
 use wire::message::Inventory;
+use wire::tag::TagSet;
 
 pub use self::budget::{Budget, Share};
 use self::enrolments::Enrolments;
@@ -268,6 +269,16 @@ impl Account {
     /// Counts an inventory.
     pub fn take_inventory(&self, inventory: &Inventory) {
         self.usage().take_inventory(inventory, self.now());
+    }
+
+    /// Lets tags through to the store; otherwise, the text about the limit. `known`: those that it has.
+    ///
+    /// # Errors
+    /// That is one change too many.
+    pub fn take_tags(&self, tags: &TagSet, known: &TagSet) -> Result<(), String> {
+        // The usage is locked by this statement alone.
+        let taken = self.usage().take_tags(tags, known, self.now());
+        if taken { Ok(()) } else { Err(self.on_over(Limit::Retags)) }
     }
 
     /// Memory for a frame that waits for a missing one; `None` if there is none left.

@@ -8,6 +8,7 @@ use settings::Size;
 use wire::frame::Frame;
 use wire::id::NicName;
 use wire::message::{Inventory, LIST_MAX};
+use wire::tag::TagSet;
 
 use crate::bucket::Bucket;
 
@@ -224,6 +225,8 @@ pub struct Usage {
     nics: HashSet<NicName>,
     /// Each NIC of the newest inventory, with true if it is up.
     links: Option<HashMap<NicName, bool>>,
+    /// The newest tags that were let through to the store, which may not have them yet.
+    tags: Option<TagSet>,
     /// When the client was last over each limit, and when it last received a notice.
     over: [(Option<Duration>, Option<Duration>); Limit::ALL.len()],
 }
@@ -240,6 +243,7 @@ impl Usage {
             buckets: Limit::ALL.map(bucket),
             nics: HashSet::new(),
             links: None,
+            tags: None,
             over: Default::default(),
         }
     }
@@ -294,6 +298,21 @@ impl Usage {
         self.take(Limit::Links, changed as u64, now);
         self.take_nics(links.keys().copied(), now);
         self.links = Some(links);
+    }
+
+    /// Lets tags through to the store, unless that is one change too many. `known`: those that it has.
+    /// Requests are answered side by side, so what is no change for the store may be one after another that
+    /// is on its way.
+    pub fn take_tags(&mut self, tags: &TagSet, known: &TagSet, now: Duration) -> bool {
+        if tags == known && self.tags.as_ref().is_none_or(|newest| newest == tags) {
+            return true;
+        }
+        if self.wait(&[Limit::Retags], now).is_some() {
+            return false;
+        }
+        self.take(Limit::Retags, 1, now);
+        self.tags = Some(tags.clone());
+        true
     }
 
     /// How long to wait until the client is within all the limits given; `None` if it is.

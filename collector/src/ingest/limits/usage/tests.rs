@@ -117,6 +117,28 @@ fn an_inventory_of_invented_nics_waits_though_no_frame_is_sent() {
 }
 
 #[test]
+fn changes_of_tags_on_their_way_to_the_store_count_both_there_and_back() {
+    let tags = |text: &str| TagSet::new([text.parse().unwrap()]).unwrap();
+    let (old, new) = (tags("site=ams"), tags("site=fra"));
+    let mut usage = Usage::new(&ClientLimits { retags: 12, ..ClientLimits::default() });
+    // The store has taken none of these yet.
+    let taken = (0..40).filter(|n| {
+        let asked = if n % 2 == 0 { &new } else { &old };
+        usage.take_tags(asked, &old, at(*n))
+    });
+    // Twelve an hour, and the one that is over it.
+    assert_eq!(taken.count(), 13);
+    assert_eq!(usage.untold(at(41)), [Limit::Retags]);
+    // Those that it has, again.
+    assert!(usage.take_tags(&new, &new, at(50)) && !usage.take_tags(&old, &new, at(51)));
+    assert!(Usage::new(&ClientLimits { retags: 1, ..ClientLimits::default() }).take_tags(
+        &old,
+        &old,
+        at(0)
+    ));
+}
+
+#[test]
 fn every_limit_says_its_key_and_its_figure() {
     let limits = ClientLimits::default();
     for limit in Limit::ALL {
