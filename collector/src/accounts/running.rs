@@ -26,8 +26,8 @@ const NEWEST_NS: u64 = 12 * FIVE_MINUTES_NS;
 /// Reading whole cycles takes at most one part in so many of the time, all accounts together: 0.5 %.
 pub const WHOLE_SHARE: u32 = 200;
 
-/// Longest time that one round takes to read whole cycles again because of their age; others wait for the
-/// next round.
+/// Longest time that one round takes to read whole cycles again, because of their age or their hosts; others
+/// wait for the next round.
 const ROUND_MAX: Duration = Duration::from_secs(3);
 
 /// Most cycles whose sums are kept, of 1 MB each. Others are read whole each time.
@@ -38,7 +38,7 @@ const KEPT_MAX: usize = 100;
 pub(super) struct RunningCycles {
     kept: BTreeMap<AccountName, SettledPart>,
     share: u32,
-    /// What this round took to read whole cycles because of their age.
+    /// What this round took to read whole cycles again.
     took: Duration,
 }
 
@@ -80,9 +80,18 @@ impl RunningCycles {
         now_ns: WallNs,
     ) -> Result<Statement, BillError> {
         let (nics, unknown) = chosen_nics(store, account, bounds).await?;
-        let is_old = self.is_old(&account.name, now_ns);
+        let has_room = self.took < ROUND_MAX;
+        let is_due = has_room && self.is_old(&account.name, now_ns);
         let part = match self.kept.remove(&account.name) {
-            Some(part) if !is_old && part.is_of(account, bounds, &nics) => part,
+            // Hosts can change which NICs there are, and when they had tags, as often as they like. What was
+            // kept of them is as it was until a round has the time.
+            Some(part)
+                if !is_due
+                    && part.is_of(account, bounds)
+                    && (!has_room || part.has_all_of(&nics)) =>
+            {
+                part
+            }
             other => {
                 let part = SettledPart::read(store, account, bounds, now_ns, &nics).await?;
                 if other.is_some() {
@@ -108,7 +117,7 @@ impl RunningCycles {
             // A clock that was set back tells no age.
             now_ns < part.read_ns || now_ns.saturating_since(part.read_ns) >= wait
         };
-        self.took < ROUND_MAX && self.kept.get(name).is_some_and(is_old)
+        self.kept.get(name).is_some_and(is_old)
     }
 }
 
@@ -132,15 +141,21 @@ impl SettledPart {
         Ok(Self { account, bounds, to_ns, nics, meter, read_ns, took })
     }
 
-    /// Whether it is what these NICs carried up to its mark by these terms. A NIC that it doesn't have is no
-    /// change: nothing was known of it.
-    fn is_of(&self, account: &BilledAccount, bounds: CycleBounds, nics: &[ChosenNic]) -> bool {
+    /// Whether it is of this cycle by these terms.
+    fn is_of(&self, account: &BilledAccount, bounds: CycleBounds) -> bool {
+        self.account == *account && self.bounds == bounds
+    }
+
+    /// Whether it is what these NICs carried up to its mark. A NIC that it doesn't have is no change: nothing
+    /// was known of it. Nor is another link speed or kind, which hosts say as they like: it counts from the
+    /// mark on, and for the whole cycle once that is read again.
+    fn has_all_of(&self, nics: &[ChosenNic]) -> bool {
         let known = nics.iter().filter_map(|chosen| Some((self.known(chosen)?, chosen)));
-        let same = known.clone().all(|(known, chosen)| *known == chosen.until(self.to_ns));
-        self.account == *account
-            && self.bounds == bounds
-            && same
-            && known.count() == self.nics.len()
+        let same = |(known, chosen): (&ChosenNic, &ChosenNic)| {
+            let chosen = chosen.until(self.to_ns);
+            known.by_host == chosen.by_host && known.stays == chosen.stays
+        };
+        known.clone().all(same) && known.count() == self.nics.len()
     }
 
     fn known(&self, chosen: &ChosenNic) -> Option<&ChosenNic> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use collector::accounts::{AccountBook, Statement, bill};
 use collector::store::{Commit, Database};
 use wire::frame::Sample;
+use wire::message::{Inventory, Nic};
 use wire::tag::TagSet;
 use wire::{Bytes, WallNs};
 
@@ -87,6 +88,15 @@ pub async fn a_running_cycle_read_in_parts_is_what_the_whole_says(place: &impl P
     assert!(part.used_bytes < whole.used_bytes && whole.used_bytes > used);
     // No link speed is known, so there is no upper bound either.
     assert_eq!(part.used_max_bytes, None);
+    // Another speed or kind of a link, which a host may say as often as it likes, doesn't read it whole.
+    let used = part.used_bytes;
+    for (speed_bits, kind) in [(1, "physical"), (10, "physical"), (10, "veth")] {
+        let link = Nic { name: nic("eth0"), speed_bits, kind: kind.into(), ..Nic::default() };
+        let inventory = Inventory { nics: vec![link] };
+        store.record_inventory(&client("web"), &inventory, WallNs(START)).await.unwrap();
+        let (part, _) = renewed(&store, &book, 400).await;
+        assert_eq!(part.used_bytes, used);
+    }
     let always = AccountBook::with_share(store.clone(), of(r#""rule": "rx""#), 0);
     for minute in [401, 402] {
         commit(0, minutes("eth2", minute - 300..minute - 299, 500)).await;
