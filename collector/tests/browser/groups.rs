@@ -295,6 +295,10 @@ async fn hosts_nics_and_groups_are_compared_in_one_chart() {
     let named =
         |line: u32| format!("document.querySelector('[data-line=\"{line}\"]')?.textContent");
     browser.until(&format!("{}.includes('cache-1')", named(3))).await;
+    // Each line has its percentile: mean, percentile, highest and peak of both directions, measured time.
+    let percentiles = "[...document.querySelectorAll('[data-line]')].map((row) => [...row.querySelectorAll('td')])
+        .every((cells) => cells.length === 9 && [1, 5].every((at) => /bit\\/s$/.test(cells[at].textContent)))";
+    browser.until(percentiles).await;
     // What has but one NIC is the same as its NIC, and the group is more than each.
     browser.value("document.querySelector('#chart').focus()").await;
     browser.keys(&["\u{e012}"]).await;

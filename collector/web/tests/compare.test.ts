@@ -4,12 +4,13 @@ import { names, subjectFrom } from "../src/compare/add";
 import { choose, chosenPaths, keepChosen, MOST } from "../src/compare/chosen";
 import styles from "../src/compare/compare.css?raw";
 import { apart, columns, DASHES, highest, type Line, stepped } from "../src/compare/lines";
+import { figuresOf } from "../src/compare/table";
 import { Points } from "../src/points";
 import base from "../src/style.css?raw";
 import { at, INTERVAL, point, series } from "./samples";
 
 const line = (points: Points): Line => ({
-  ...{ subject: { kind: "client", client: "a" }, name: "a", points, failed: "" },
+  ...{ subject: { kind: "client", client: "a" }, name: "a", points, p95: null, failed: "" },
 });
 
 test("lines change at the times of any, and each is broken where it has nothing", () => {
@@ -121,4 +122,11 @@ test("each line can be told from the ground in both themes, and without its colo
     expect(contrast, hex).toBeGreaterThan(3);
   });
   expect(new Set(DASHES.map((dash) => dash.join())).size).toBe(MOST);
+});
+
+test("figures have the percentile of a line that has one", () => {
+  const some = { ...line(series(0, 1)), p95: { rx: 1_250_000, tx: 125 } };
+  const [told, none] = [some, line(series(0, 1))].map(figuresOf);
+  expect([told?.[1], told?.[5], told?.length]).toEqual(["10.0 Mbit/s", "1.00 kbit/s", 9]);
+  expect([none?.[1], none?.[5], none?.length]).toEqual(["–", "–", 9]);
 });

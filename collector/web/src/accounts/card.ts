@@ -74,7 +74,7 @@ export class Card {
     this.nics = new CellTable(t("nics"), heads, true);
     this.allNics = element("details", {}, this.count, this.nics.element);
     this.allNics.addEventListener("toggle", () => this.showNics());
-    const columns = [t("accountCycle"), t("accountUsed"), t("accountMost"), t("accountP95")];
+    const columns = [t("accountCycle"), t("accountUsed"), t("accountMost"), t("p95")];
     this.past = new CellTable(t("accountFrozen"), [...columns, t("accountProvider")]);
     this.past.element.hidden = true;
     this.element = element(

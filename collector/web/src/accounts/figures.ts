@@ -50,7 +50,7 @@ const fewLeft = ({ bursts_left, allowed }: Commit): Figure["kind"] =>
 function percentile({ metered }: Statement): Figure[] {
   const { p95, commit } = metered;
   const { bits_per_second, min_bits_per_second, max_bits_per_second } = p95;
-  const name = t("accountP95");
+  const name = t("p95");
   if (bits_per_second === null) return [{ id: "p95", name, value: "–", kind: "" }];
   const exact = min_bits_per_second === bits_per_second && max_bits_per_second === bits_per_second;
   const bound = (bits: number | null): string => (bits === null ? "?" : units.speed(bits));

@@ -9,10 +9,10 @@ export const POINTS = 1000;
  *  there are enough 5-minute averages for a percentile of them. */
 export const LIVE_RANGE = 60 * 60_000;
 
-type Rates = Record<api.Direction, number>;
+export type Rates = Record<api.Direction, number>;
 
 /** Rates of a percentile in bytes per second, if anything was measured. */
-function billed(percentile: api.Percentile | null): Rates | null {
+export function billed(percentile: api.Percentile | null): Rates | null {
   if (!percentile || percentile.measured_intervals === 0) return null;
   const { rx_bits_per_second: rx, tx_bits_per_second: tx } = percentile;
   return { rx: (rx ?? 0) / 8, tx: (tx ?? 0) / 8 };

@@ -8,6 +8,8 @@ export interface Line {
   subject: Subject;
   name: string;
   points: Points;
+  /** 95th percentile of 5-minute averages in bytes per second, where the range is long enough for them. */
+  p95: Readonly<Record<Direction, number>> | null;
   /** Why it is not known. */
   failed: string;
 }

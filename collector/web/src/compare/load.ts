@@ -1,7 +1,7 @@
 // Asks for what is compared.
 
 import * as api from "../api";
-import { POINTS } from "../client/stored";
+import { billed, LIVE_RANGE, POINTS, type Rates } from "../client/stored";
 import { asFineAsThereIs, askable, group } from "../groups/api";
 import { t } from "../i18n";
 import { Points } from "../points";
@@ -11,26 +11,64 @@ import { stepped } from "./lines";
 const MINUTE = 60_000;
 const FIVE_MINUTES = 5 * MINUTE;
 
+/** What a line is drawn from. */
+interface Told {
+  points: api.Point[];
+  p95: Rates | null;
+}
+
 export interface Loaded {
-  /** Of each: its points, or why it has none. */
-  found: ({ points: Points } | { failed: string })[];
+  /** Of each: its points and percentile, or why it has none. */
+  found: ({ points: Points; p95: Rates | null } | { failed: string })[];
   /** Distance of points, milliseconds; 0: each NIC has its own. */
   step: number;
 }
 
 type Limits = readonly [from: number, to: number];
 
-/** Samples of a NIC, or what they were put together to. */
-async function fine(subject: Subject & { kind: "nic" }, [from, to]: Limits, signal: AbortSignal) {
-  const { client, nic } = subject;
-  return (await api.series({ client, nic, from, to }, POINTS, "auto", signal)).points;
+type Nic = Subject & { kind: "nic" };
+
+/** The points of a NIC, with the percentile over its range. */
+async function ofNic(
+  { client, nic }: Nic,
+  [from, to]: Limits,
+  points: Promise<api.Point[]>,
+  signal: AbortSignal,
+): Promise<Told> {
+  const long = to - from >= LIVE_RANGE;
+  const asked = long ? api.percentile({ client, nic, from, to }, signal) : null;
+  const [told, p95] = await Promise.all([points, asked]);
+  return { points: told, p95: billed(p95) };
 }
 
-async function inSteps(subject: Subject, range: Limits, step: number, signal: AbortSignal) {
+/** Samples of a NIC, or what they were put together to. */
+function fine(subject: Nic, range: Limits, signal: AbortSignal): Promise<Told> {
+  const { client, nic } = subject;
+  const [from, to] = range;
+  const points = api.series({ client, nic, from, to }, POINTS, "auto", signal);
+  return ofNic(
+    subject,
+    range,
+    points.then((series) => series.points),
+    signal,
+  );
+}
+
+async function inSteps(
+  subject: Subject,
+  range: Limits,
+  step: number,
+  signal: AbortSignal,
+): Promise<Told> {
   if (subject.kind !== "nic") {
     if (subject.kind === "group" && !askable(subject.tags)) throw new Error(t("twoMissing"));
     const whose = subject.kind === "group" ? { tags: subject.tags } : { client: subject.client };
-    return (await group(whose, range, step, signal)).group?.points ?? [];
+    const told = (await group(whose, range, step, signal)).group;
+    if (!told) return { points: [], p95: null };
+    const { measured_intervals, rx_p95_bits_per_second, tx_p95_bits_per_second, points } = told;
+    const rx_bits_per_second = rx_p95_bits_per_second;
+    const tx_bits_per_second = tx_p95_bits_per_second;
+    return { points, p95: billed({ measured_intervals, rx_bits_per_second, tx_bits_per_second }) };
   }
   // In whole steps, the collector puts points together to steps.
   const from = Math.floor(range[0] / step) * step;
@@ -38,23 +76,26 @@ async function inSteps(subject: Subject, range: Limits, step: number, signal: Ab
   const resolution = step < FIVE_MINUTES ? "1m" : "5m";
   const { client, nic } = subject;
   const most = Math.max(1, (to - from) / step);
-  return stepped(
-    (await api.series({ client, nic, from, to }, most, resolution, signal)).points,
-    step,
+  const points = api.series({ client, nic, from, to }, most, resolution, signal);
+  return ofNic(
+    subject,
+    range,
+    points.then((series) => stepped(series.points, step)),
+    signal,
   );
 }
 
 /** All at once; one that fails leaves the others. */
 async function all(
   subjects: readonly Subject[],
-  get: (subject: Subject) => Promise<api.Point[]>,
+  get: (subject: Subject) => Promise<Told>,
 ): Promise<Loaded["found"]> {
   const told = await Promise.allSettled(subjects.map(get));
   const gone = told.find((it) => it.status === "rejected" && it.reason instanceof api.Unreachable);
   if (gone?.status === "rejected") throw gone.reason;
   return told.map((it) =>
     it.status === "fulfilled"
-      ? { points: new Points(it.value) }
+      ? { points: new Points(it.value.points), p95: it.value.p95 }
       : { failed: api.reasonOf(it.reason) },
   );
 }
@@ -68,7 +109,7 @@ export async function load(
 ): Promise<Loaded> {
   const nics = subjects.filter((subject) => subject.kind === "nic");
   if (nics.length === subjects.length) {
-    const found = await all(nics, (nic) => fine(nic as (typeof nics)[number], range, signal));
+    const found = await all(nics, (nic) => fine(nic as Nic, range, signal));
     return { found, step: 0 };
   }
   return asFineAsThereIs(

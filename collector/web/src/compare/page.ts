@@ -173,8 +173,8 @@ class ComparePage implements Viewed {
       const subject = subjects[index] as Subject;
       const name = named(subject);
       return "points" in told
-        ? { subject, name, points: told.points, failed: "" }
-        : { subject, name, points: new Points(), failed: told.failed };
+        ? { subject, name, points: told.points, p95: told.p95, failed: "" }
+        : { subject, name, points: new Points(), p95: null, failed: told.failed };
     });
     this.show();
   }

@@ -9,6 +9,7 @@ import { clock, moment, offsetName } from "../time";
 import * as units from "../units";
 import { colorOf, DASHES, type Line } from "./lines";
 
+const FIVE_MINUTES = 300_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A piece of a line, and its number. */
@@ -27,18 +28,25 @@ function sample(index: number): HTMLElement {
   return made;
 }
 
-function cells({ points, failed }: Line): HTMLElement[] {
-  if (failed || points.length === 0) {
-    const text = failed ? t("failed", failed) : t("noData");
-    return [element("td", { colspan: "7", class: failed ? "bad" : "note" }, text)];
-  }
+/** The figures of a line that has points: of each direction mean, percentile, highest and peak, and how long
+ *  it was measured. */
+export function figuresOf({ points, p95 }: Line): string[] {
   const seconds = points.all.reduce((all, point) => all + point.interval_ns / 1e9, 0);
   const of = (direction: Direction): string[] => {
     const { bytes, highest, peak } = sums(points, direction);
-    return [bytes / seconds, highest, peak].map(units.rate);
+    const billed = p95 ? units.rate(p95[direction]) : "–";
+    return [units.rate(bytes / seconds), billed, units.rate(highest), units.rate(peak)];
   };
-  const figures = [...DIRECTIONS.flatMap(of), units.span(seconds * 1000)];
-  return figures.map((figure) => element("td", {}, figure));
+  return [...DIRECTIONS.flatMap(of), units.span(seconds * 1000)];
+}
+
+function cells(line: Line): HTMLElement[] {
+  const { points, failed } = line;
+  if (failed || points.length === 0) {
+    const text = failed ? t("failed", failed) : t("noData");
+    return [element("td", { colspan: "9", class: failed ? "bad" : "note" }, text)];
+  }
+  return figuresOf(line).map((figure) => element("td", {}, figure));
 }
 
 /** One row for each line. `leave`: takes one out. */
@@ -47,13 +55,15 @@ export function table(
   look: Look,
   leave: (index: number) => void,
 ): HTMLElement {
+  const averaged = t("percentile", units.span(FIVE_MINUTES));
   const heads = DIRECTIONS.flatMap((direction) =>
-    [t("mean"), t("highest"), t("peak")].map((text) =>
-      element("th", { scope: "col", class: direction }, text),
-    ),
+    [t("mean"), t("p95"), t("highest"), t("peak")].map((text) => {
+      const told = text === t("p95") ? { title: averaged } : {};
+      return element("th", { scope: "col", class: direction, ...told }, text);
+    }),
   );
   const groups = DIRECTIONS.map((direction) =>
-    element("th", { scope: "colgroup", colspan: "3", class: direction }, t(direction)),
+    element("th", { scope: "colgroup", colspan: "4", class: direction }, t(direction)),
   );
   const measured = element("th", { scope: "col" }, t("measured"));
   const head = element(

@@ -229,7 +229,7 @@ export const en = {
   accountOver: "{0} of {1}: the percentile is over it",
   accountOpening: "Opening balance",
   accountProvider: "Provider",
-  accountP95: "95th percentile",
+  p95: "95th percentile",
   accountNic: "NIC",
   accountCycle: "Cycle",
   accountFrozen: "Frozen cycles",

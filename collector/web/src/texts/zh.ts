@@ -224,7 +224,7 @@ export const zh: Record<keyof typeof en, string> = {
   accountOver: "{0}，允许 {1}：百分位已超出",
   accountOpening: "期初余额",
   accountProvider: "供应商数字",
-  accountP95: "95 百分位",
+  p95: "95 百分位",
   accountNic: "网卡",
   accountCycle: "账期",
   accountFrozen: "已封存账期",
