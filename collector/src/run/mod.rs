@@ -2,6 +2,7 @@
 
 mod accounts;
 mod alerts;
+mod client_days;
 mod counters;
 mod disk;
 mod health;
@@ -195,7 +196,7 @@ async fn serve(
     let background = [
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live.clone(), identity.clone())),
-        tokio::spawn(minutes::follow(store.clone(), live.clone())),
+        tokio::spawn(keep_sums(store.clone(), live.clone())),
         tokio::spawn(sign_outs::follow(store.clone(), signed_out, reload.access.clone())),
         tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),
@@ -211,6 +212,11 @@ async fn serve(
     background.iter().for_each(JoinHandle::abort);
     counters.save();
     if ended { Err(RunError::PartEnded) } else { Ok(()) }
+}
+
+/// Keeps what is summed up from stored rows.
+async fn keep_sums(store: Arc<dyn Database>, live: Live) {
+    tokio::join!(minutes::follow(store.clone(), live), client_days::follow(store));
 }
 
 fn start_writer(

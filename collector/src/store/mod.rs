@@ -42,6 +42,7 @@ pub use self::port::accounts::Metering;
 pub use self::port::alerts::{AlertReader, Alerts, Silences};
 pub use self::port::check::Check;
 pub use self::port::claims::{Claims, SecondHosts};
+pub use self::port::client_days::PackDays;
 pub use self::port::error::StoreError;
 pub use self::port::export::Export;
 pub use self::port::read::Query;
@@ -65,6 +66,7 @@ pub use self::rows::alerts::{
 };
 pub use self::rows::batch::{Batch, SessionBatch};
 pub use self::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
+pub use self::rows::client_days::ClientDay;
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportRange, ExportRow};
@@ -91,6 +93,7 @@ pub use self::rows::talkers_at::TalkersAt;
 pub trait Database:
     Store
     + Retain
+    + PackDays
     + Forget
     + EnrolmentStore
     + SignOuts
@@ -105,6 +108,7 @@ pub trait Database:
 impl<T> Database for T where
     T: Store
         + Retain
+        + PackDays
         + Forget
         + EnrolmentStore
         + SignOuts

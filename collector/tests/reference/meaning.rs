@@ -1,7 +1,7 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 38] = [
+pub const TABLES: [(&str, &str); 39] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
@@ -35,6 +35,10 @@ pub const TABLES: [(&str, &str); 38] = [
     ),
     ("link_changes", "When links went up or down."),
     ("client_tags", "What agents and operators say of clients now."),
+    (
+        "client_days",
+        "What the NICs in a client's total carried on a day that is over, packed from `bandwidth_5m`.",
+    ),
     ("tag_intervals", "Which tag of a client counts when. Intervals of one key don't overlap."),
     ("sessions", "Runs of agents, and how far each is committed."),
     (
@@ -94,7 +98,7 @@ pub const TABLES: [(&str, &str); 38] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 103] = [
+const IN_TABLE: [(&str, &str, &str); 109] = [
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -115,6 +119,12 @@ const IN_TABLE: [(&str, &str, &str); 103] = [
     ),
     ("client_tags", "key", "The key"),
     ("client_tags", "value", "The value"),
+    ("client_days", "day", "The day, in days since 1970 (UTC)"),
+    ("client_days", "version", "How often rows were added to it after its end"),
+    ("client_days", "totals", "Packets, peaks and drops of the day, packed; empty: to be packed"),
+    ("client_days", "rates", "Measured time and bytes by 5-minute interval, packed"),
+    ("client_days", "figures", "Packets, peaks and drops by 5-minute interval, packed"),
+    ("retention", "packed_to", "Days before it are in `client_days`, or to be"),
     ("tag_intervals", "key", "The key"),
     (
         "tag_intervals",

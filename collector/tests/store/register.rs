@@ -6,7 +6,7 @@ use wire::message::{Inventory, Nic};
 use wire::tag::TagSet;
 use wire::{Seq, WallNs};
 
-use crate::batches::{Agent, SECOND, START, all, batch, client, hello, nic, sample};
+use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::{Place, assert_sound};
 
 pub async fn a_forgotten_client_is_listed_no_more_until_it_is_let_in_again(place: &impl Place) {
@@ -125,6 +125,8 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
     }
     let before = raw(&store, "db").await;
     let late = agents[0].next(vec![sample("eth0", START + 20 * SECOND, 1)]);
+    store.keep_clock(WallNs(START + 2 * DAY)).await.unwrap();
+    while store.end_days().await.unwrap() {}
     store.forget(&client("web"), WallNs(START)).await.unwrap();
     assert!(store.purge(&client("web")).await.unwrap() >= 8 + 4);
     assert_eq!(raw(&store, "web").await, []);
@@ -137,6 +139,7 @@ pub async fn purging_leaves_no_row_of_a_client_and_all_of_the_others(place: &imp
         "sessions",
         "link_changes",
         "tag_intervals",
+        "client_days",
         "nics",
     ] {
         let of = "client = (SELECT id FROM clients WHERE client_id = 'web')";

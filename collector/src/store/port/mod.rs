@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod check;
 pub mod claims;
+pub mod client_days;
 pub mod error;
 pub mod excess;
 pub mod export;

@@ -13,7 +13,9 @@ use super::partition::{self, Partition};
 use super::session;
 use super::tables::nics::{Ids, KnownNumbers};
 use super::tables::talkers::KnownOwners;
-use super::tables::{cursors, gaps, ledgers, mixes, quarantine, rollups, samples, talkers};
+use super::tables::{
+    client_days, cursors, gaps, ledgers, mixes, quarantine, rollups, samples, talkers,
+};
 use crate::store::port::excess;
 use crate::store::port::write::{SessionState, TransactionEnd};
 use crate::store::rows::batch::Batch;
@@ -105,7 +107,7 @@ impl Committer {
         must_be_safe(&client, config).await?;
         let is_spread = citus::is_there(&client).await?;
         database.found_spread(is_spread);
-        let mut begin = config.begin().to_owned();
+        let mut begin = format!("{}; {}", config.begin(), client_days::share());
         if is_spread {
             begin = format!("{begin}; {}", citus::KEEP_CONNECTIONS);
         }
@@ -181,7 +183,14 @@ async fn add_rows(
         quarantine::add(client, &facts.quarantine).await
     };
     // Sums are computed while the server runs the first statements.
-    let roll_up = async { rollups::add(client, &Rollups::of(&facts.samples), &ids.nics).await };
+    let roll_up = async {
+        let sums = Rollups::of(&facts.samples);
+        let (added, noted) = tokio::join!(
+            rollups::add(client, &sums, &ids.nics),
+            client_days::note(client, &sums, &ids.nics)
+        );
+        added.and(noted)
+    };
     let (advanced, seen, counted, rolled_up, copied) = tokio::join!(
         cursors::advance(client, batch, &facts.cursors, ids),
         cursors::note_seen(client, ids),

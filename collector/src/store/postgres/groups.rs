@@ -11,9 +11,11 @@ use super::error::Failure;
 use super::key::table;
 use super::session::time;
 use super::tags::interval;
-use super::values::{number, point, sum};
+use super::values::{point, sum};
 use crate::store::port::error::StoreError;
-use crate::store::rows::groups::{CHANGES_MAX, Group, GroupMember, GroupRow, Groups, GroupsRange};
+use crate::store::rows::groups::{
+    CHANGES_MAX, DayFigures, Group, GroupMember, GroupRow, Groups, GroupsRange, Window, windows,
+};
 use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
 
@@ -25,18 +27,67 @@ pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group
     let clients = clients?;
     let groups = Groups::of(range, &clients, &tags(db, range).await?);
     let mut groups = groups.map_err(StoreError::from)?;
-    if let Some(count) = groups.too_many() {
-        let bytes = MemberRows::of(range, &groups.members).bytes(db, count).await?;
-        groups = groups.fold(&bytes);
+    if groups.are_too_many() {
+        add_rates(db, &mut groups).await?;
+        groups = groups.fold();
     }
-    let members = MemberRows::of(range, &groups.members);
-    let resolution = range.resolution();
-    members.rows(db, resolution, |row| groups.push(row)).await?;
-    if resolution != Resolution::FiveMinutes {
-        let push = |GroupRow { group, point }| groups.push_five_minutes(group, &point);
-        members.rows(db, Resolution::FiveMinutes, push).await?;
+    if range.resolution() == Resolution::FiveMinutes {
+        days(db, &mut groups).await?;
+        let missing = groups.missing();
+        rows(db, &missing, Resolution::FiveMinutes, |row| groups.add(&row)).await?;
+    } else {
+        let members = groups.members.clone();
+        rows(db, &members, Resolution::Minute, |row| groups.add(&row)).await?;
+        add_rates(db, &mut groups).await?;
     }
     Ok(groups.finish())
+}
+
+/// Adds what NICs carried in 5-minute intervals.
+async fn add_rates(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
+    days(db, groups).await?;
+    let missing = groups.missing();
+    rows(db, &missing, Resolution::FiveMinutes, |row| groups.add_rate(&row)).await
+}
+
+/// Adds the packed days.
+async fn days(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
+    let days = groups.days();
+    let (first, end) = (i64::from(days.start), i64::from(days.end));
+    for wanted in [DayFigures::None, DayFigures::Intervals, DayFigures::Totals] {
+        let figures = match wanted {
+            DayFigures::None => "NULL::bytea",
+            DayFigures::Intervals => "figures",
+            DayFigures::Totals => "totals",
+        };
+        let clients = groups.clients().into_iter().filter(|it| groups.wanted(*it) == wanted);
+        let clients: Vec<i32> = clients.map(number_of).collect();
+        if clients.is_empty() {
+            continue;
+        }
+        let select = format!(
+            "SELECT client, day, rates, {figures} FROM client_days
+             WHERE client = ANY ($1) AND day >= $2 AND day < $3 AND rates IS NOT NULL
+                 AND day >= (SELECT ceil(extract(epoch FROM rollup_5m_from) / 86400) FROM retention)"
+        );
+        let params: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&clients, Type::INT4_ARRAY), (&first, Type::INT8), (&end, Type::INT8)];
+        let mut rows = std::pin::pin!(db.query_typed_raw(&select, params).await?);
+        while let Some(row) = rows.try_next().await? {
+            let (client, day) = (row.try_get::<_, i32>(0)?.into(), day(&row, 1)?);
+            groups.add_day(client, day, row.try_get(2)?, row.try_get(3)?);
+        }
+    }
+    Ok(())
+}
+
+/// The number of a row's day.
+pub(super) fn day(row: &Row, at: usize) -> Result<u32, Failure> {
+    Ok(row.try_get::<_, i32>(at)?.unsigned_abs())
+}
+
+fn number_of(client: i64) -> i32 {
+    i32::try_from(client).unwrap_or(i32::MAX)
 }
 
 /// The intervals of the tags that matter, with the client's number.
@@ -58,98 +109,58 @@ async fn tags(db: &Client, range: &GroupsRange) -> Result<Vec<(i64, TagInterval)
     Ok(tags)
 }
 
-/// Members as a table, by column, and what else selects their rows.
-#[derive(Debug)]
-struct MemberRows {
-    clients: Vec<i32>,
-    from: Vec<SystemTime>,
-    to: Vec<SystemTime>,
-    places: Vec<i32>,
-    range: [SystemTime; 2],
-    stacked: i32,
-}
-
-/// The rows `b` of a rollup while members `m` were in their groups.
-fn of_members(table: &str) -> String {
+/// Sums over a rollup `b` as [`point`] reads them, after the time. Groups need no flags.
+pub(super) fn sums(length: &str) -> String {
     format!(
-        "FROM {table} b
-         JOIN unnest($1, $2, $3, $4) AS m (client, valid_from, valid_to, place)
-             ON b.client = m.client AND b.time >= m.valid_from AND b.time < m.valid_to
-         WHERE b.time >= $5 AND b.time < $6 AND b.flags & $7 = 0"
+        "max(b.{length}), {}, {}, {}, max(b.rx_peak_1ms_bytes), max(b.rx_peak_10ms_bytes), {}, {}, {},
+         max(b.tx_peak_1ms_bytes), max(b.tx_peak_10ms_bytes), {}, 0",
+        sum("b.rx_bytes"),
+        sum("b.rx_packets"),
+        sum("b.rx_captured"),
+        sum("b.tx_bytes"),
+        sum("b.tx_packets"),
+        sum("b.tx_captured"),
+        sum("b.drops"),
     )
 }
 
-impl MemberRows {
-    fn of(range: &GroupsRange, members: &[GroupMember]) -> Self {
-        let number = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
-        let place = |place: usize| i32::try_from(place).unwrap_or(i32::MAX);
-        Self {
-            clients: members.iter().map(|it| number(it.client)).collect(),
-            from: members.iter().map(|it| time(it.from_ns)).collect(),
-            to: members.iter().map(|it| time(it.to_ns)).collect(),
-            places: members.iter().map(|it| place(it.group)).collect(),
-            range: [time(range.from_ns), time(range.to_ns)],
-            stacked: flags::STACKED.cast_signed(),
-        }
-    }
-
-    fn params(&self) -> [(&(dyn ToSql + Sync), Type); 7] {
-        [
-            (&self.clients, Type::INT4_ARRAY),
-            (&self.from, Type::TIMESTAMPTZ_ARRAY),
-            (&self.to, Type::TIMESTAMPTZ_ARRAY),
-            (&self.places, Type::INT4_ARRAY),
-            (&self.range[0], Type::TIMESTAMPTZ),
-            (&self.range[1], Type::TIMESTAMPTZ),
-            (&self.stacked, Type::INT4),
-        ]
-    }
-
-    /// The bytes of each of `count` groups over all their time.
-    async fn bytes(&self, db: &Client, count: usize) -> Result<Vec<u64>, Failure> {
-        let select = format!(
-            "SELECT m.place, {}, {} {} GROUP BY m.place",
-            sum("b.rx_bytes"),
-            sum("b.tx_bytes"),
-            of_members("bandwidth_5m")
-        );
-        let mut sums = vec![0_u64; count];
-        for row in db.query_typed(&select, &self.params()).await? {
-            let place = usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or_default();
-            if let Some(sum) = sums.get_mut(place) {
-                *sum = number(&row, 1)?.saturating_add(number(&row, 2)?);
-            }
-        }
-        Ok(sums)
-    }
-
-    /// The sums of each group and interval, by group and time.
-    async fn rows(
-        &self,
-        db: &Client,
-        resolution: Resolution,
-        mut each: impl FnMut(GroupRow),
-    ) -> Result<(), Failure> {
-        let (table, length) = table(resolution);
-        let select = format!(
-            "SELECT b.time, max(b.{length}), {}, {}, {}, max(b.rx_peak_1ms_bytes),
-                 max(b.rx_peak_10ms_bytes), {}, {}, {}, max(b.tx_peak_1ms_bytes),
-                 max(b.tx_peak_10ms_bytes), {}, 0, m.place {}
-             GROUP BY m.place, b.time ORDER BY m.place, b.time",
-            sum("b.rx_bytes"),
-            sum("b.rx_packets"),
-            sum("b.rx_captured"),
-            sum("b.tx_bytes"),
-            sum("b.tx_packets"),
-            sum("b.tx_captured"),
-            sum("b.drops"),
-            of_members(table)
-        );
-        let mut rows = std::pin::pin!(db.query_typed_raw(&select, self.params()).await?);
+/// Passes on the sums of a rollup's rows while members were in their groups, in any order.
+async fn rows(
+    db: &Client,
+    members: &[GroupMember],
+    resolution: Resolution,
+    mut each: impl FnMut(GroupRow),
+) -> Result<(), Failure> {
+    let (table, length) = table(resolution);
+    let select = format!(
+        "SELECT b.time, {}, m.place FROM {table} b
+         JOIN unnest($1, $2, $3, $4) AS m (client, valid_from, valid_to, place)
+             ON b.client = m.client AND b.time >= m.valid_from AND b.time < m.valid_to
+         WHERE b.time >= $5 AND b.time < $6 AND b.flags & $7 = 0 GROUP BY m.place, b.time",
+        sums(length)
+    );
+    for Window { from_ns, to_ns, members } in windows(members) {
+        let clients: Vec<i32> = members.iter().map(|it| number_of(it.client)).collect();
+        let from: Vec<SystemTime> = members.iter().map(|it| time(it.from_ns)).collect();
+        let to: Vec<SystemTime> = members.iter().map(|it| time(it.to_ns)).collect();
+        let place = |it: &GroupMember| i32::try_from(it.group).unwrap_or(i32::MAX);
+        let places: Vec<i32> = members.iter().map(place).collect();
+        let range = [from_ns, to_ns].map(time);
+        let stacked = flags::STACKED.cast_signed();
+        let params: [(&(dyn ToSql + Sync), Type); 7] = [
+            (&clients, Type::INT4_ARRAY),
+            (&from, Type::TIMESTAMPTZ_ARRAY),
+            (&to, Type::TIMESTAMPTZ_ARRAY),
+            (&places, Type::INT4_ARRAY),
+            (&range[0], Type::TIMESTAMPTZ),
+            (&range[1], Type::TIMESTAMPTZ),
+            (&stacked, Type::INT4),
+        ];
+        let mut rows = std::pin::pin!(db.query_typed_raw(&select, params).await?);
         while let Some(row) = rows.try_next().await? {
             let group = usize::try_from(row.try_get::<_, i32>(14)?).unwrap_or_default();
             each(GroupRow { group, point: point(&row)? });
         }
-        Ok(())
     }
+    Ok(())
 }

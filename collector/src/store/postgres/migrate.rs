@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -34,6 +34,7 @@ const MIGRATIONS: [&str; 23] = [
     include_str!("alert_columns.sql"),
     include_str!("alert_keepers.sql"),
     include_str!("talkers.sql"),
+    include_str!("client_days.sql"),
 ];
 
 /// Version of the newest schema.

@@ -12,6 +12,7 @@ mod alerts;
 mod check;
 mod citus;
 mod claims;
+mod client_days;
 mod clients;
 mod commit;
 mod connect;

@@ -157,11 +157,8 @@ async fn purge(client: &Client, id: &ClientId) -> Result<u64, Failure> {
             .map(|table| format!("DELETE FROM {table} WHERE session = {session}"));
         rows += delete(client, &deletes).await?;
     }
-    for table in Table::ALL.map(Table::name).into_iter().chain([
-        "link_changes",
-        "tag_intervals",
-        "talker_owners",
-    ]) {
+    let others = ["link_changes", "tag_intervals", "talker_owners", "client_days"];
+    for table in Table::ALL.map(Table::name).into_iter().chain(others) {
         rows += delete(client, &[format!("DELETE FROM {table} WHERE client = {number}")]).await?;
     }
     // Last, because the others refer to them.

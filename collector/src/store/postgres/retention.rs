@@ -16,6 +16,7 @@ use super::forget::{forget_nics, forget_sessions};
 use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
+use super::tables::client_days;
 use super::{alerts, quarantine, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
@@ -63,6 +64,7 @@ enum Part {
     Nics,
     Tags,
     Owners,
+    Days,
 }
 
 impl Part {
@@ -76,6 +78,7 @@ impl Part {
             Self::Nics,
             Self::Tags,
             Self::Owners,
+            Self::Days,
         ])
     }
 
@@ -89,6 +92,7 @@ impl Part {
             Self::Nics => "nics",
             Self::Tags => "tag_intervals",
             Self::Owners => "talker_owners",
+            Self::Days => "client_days",
         }
     }
 }
@@ -131,6 +135,7 @@ async fn delete_part(
         Part::Nics => forget_nics(client).await?,
         Part::Tags => tags::delete(client, before_ns(Table::FiveMinutes, cut)).await?,
         Part::Owners => talkers::forget_owners(client, before_ns(Table::Talkers, cut)).await?,
+        Part::Days => client_days::delete(client, before_ns(Table::FiveMinutes, cut)).await?,
     };
     Ok(Retained { rows, partitions: 0 })
 }
@@ -249,7 +254,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
 
 /// A lower bound on the start of a table's rows, nanoseconds since 1970: from its partitions, because
 /// their rows are many.
-async fn oldest(client: &Client, table: Table) -> Result<Option<WallNs>, Failure> {
+pub(super) async fn oldest(client: &Client, table: Table) -> Result<Option<WallNs>, Failure> {
     let select = format!("SELECT min(time) FROM {}_default", table.name());
     let stray: Option<SystemTime> = client.query_typed_one(&select, &[]).await?.try_get(0)?;
     let mut partitions = partition::all(client, table).await?;

@@ -2,22 +2,25 @@
 //! had that value. Pure: every store decides the same.
 
 mod stays;
+mod sums;
+mod windows;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
+use wire::WallNs;
 use wire::tag::{Tag, TagKey};
-use wire::{Bytes, WallNs};
 
 use self::stays::{Stay, stays_of};
-use crate::store::rows::percentile::{FiveMinuteRow, Percentile, bits_per_second, percentile_95};
-use crate::store::rows::points::add;
+pub use self::sums::GroupPoint;
+use self::sums::{SlicedSums, is_midnight, length_ns};
+pub(in crate::store) use self::windows::{GroupMember, Window, windows};
+use crate::store::rows::client_days::{Unpacked, days_of, start_of};
+use crate::store::rows::percentile::Percentile;
 use crate::store::rows::rollups::{FIVE_MINUTES_NS, MINUTE_NS};
 use crate::store::rows::series::{Point, Resolution};
 use crate::store::rows::tags::TagInterval;
-
-/// Shortest step whose points have a percentile of their own: twelve 5-minute intervals.
-const PERCENTILE_STEP_NS: u64 = 12 * FIVE_MINUTES_NS;
 
 /// Most groups of an answer: more than anybody compares. With 1,000 points each, the answer is tens of
 /// megabytes long.
@@ -114,62 +117,22 @@ pub struct Group {
     pub percentile: Percentile,
 }
 
-/// The traffic of a group in one step.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GroupPoint {
-    /// Sums and peaks.
-    pub point: Point,
-    /// The 95th percentile within the step, received and transmitted, bit/s, for steps of at least an
-    /// hour.
-    pub percentile: Option<[u64; 2]>,
-}
-
-/// A client is in a group from `from_ns` until `to_ns`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct GroupMember {
-    pub client: i64,
-    pub from_ns: WallNs,
-    pub to_ns: WallNs,
-    /// Place of the group in the list of groups.
-    pub group: usize,
-}
-
-/// The sums of a group in one interval of a rollup.
+/// A row of a rollup, of one or more NICs of a group.
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct GroupRow {
     pub group: usize,
     pub point: Point,
 }
 
-/// Rows of NICs in any order, added up by group and interval, for engines that would sort them to do so.
-#[derive(Debug)]
-pub(in crate::store) struct UnorderedSums(Vec<BTreeMap<WallNs, Point>>);
-
-impl UnorderedSums {
-    /// Adds a row of a NIC. The measured time of an interval is the longest of any NIC.
-    pub fn add(&mut self, GroupRow { group, point }: &GroupRow) {
-        let Some(sums) = self.0.get_mut(*group) else { return };
-        let sum = sums.entry(point.start_ns).or_default();
-        let interval_ns = sum.interval_ns.max(point.interval_ns);
-        add(sum, point);
-        (sum.start_ns, sum.interval_ns) = (point.start_ns, interval_ns);
-    }
-
-    /// The sums, by group and time.
-    pub fn rows(self) -> impl Iterator<Item = GroupRow> {
-        let of = |(group, sums): (usize, BTreeMap<WallNs, Point>)| {
-            sums.into_values().map(move |point| GroupRow { group, point })
-        };
-        self.0.into_iter().enumerate().flat_map(of)
-    }
-}
-
-/// Length of a rollup's intervals.
-const fn length_ns(resolution: Resolution) -> u64 {
-    match resolution {
-        Resolution::FiveMinutes => FIVE_MINUTES_NS,
-        Resolution::Raw | Resolution::Minute => MINUTE_NS,
-    }
+/// What `client_days` has of a client's day, besides its rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum DayFigures {
+    /// Nothing else is wanted.
+    None,
+    /// By interval.
+    Intervals,
+    /// Of the whole day.
+    Totals,
 }
 
 /// Who is in which group when, and what they carried.
@@ -181,7 +144,11 @@ pub(in crate::store) struct Groups {
     /// Most groups of an answer.
     most: usize,
     /// By group.
-    five_minutes: Vec<Vec<FiveMinuteRow>>,
+    sums: Vec<SlicedSums>,
+    /// Days that were read from `client_days`: of each client.
+    read: HashSet<(i64, u32)>,
+    rates: Unpacked<3>,
+    figures: Unpacked<9>,
 }
 
 impl Groups {
@@ -231,10 +198,13 @@ impl Groups {
         let groups = values.iter().map(group).collect();
         // At least 1, as checked above.
         let most = GROUPS_MAX.min(usize::try_from(INTERVALS_MAX / each.max(1)).unwrap_or(1));
-        Ok(Self { range: range.clone(), members, groups, most, five_minutes: Vec::new() }.counted())
+        let range = range.clone();
+        let (sums, read) = (Vec::new(), HashSet::new());
+        let (rates, figures) = (Unpacked::default(), Unpacked::default());
+        Ok(Self { range, members, groups, most, sums, read, rates, figures }.counted())
     }
 
-    /// Counts the clients of each group.
+    /// Counts the clients of each group. Of too many groups only the bytes are added up.
     fn counted(mut self) -> Self {
         let clients: BTreeSet<(usize, i64)> =
             self.members.iter().map(|it| (it.group, it.client)).collect();
@@ -244,21 +214,29 @@ impl Groups {
                 group.clients += 1;
             }
         }
-        self.five_minutes = vec![Vec::new(); self.groups.len()];
+        let times = (self.range.from_ns, self.range.to_ns);
+        let sums = if self.are_too_many() {
+            SlicedSums::default()
+        } else {
+            SlicedSums::of(times, self.range.step_ns, self.range.resolution())
+        };
+        self.sums = vec![sums; self.groups.len()];
+        self.read.clear();
         self
     }
 
-    /// How many groups there are, if that is more than an answer has: [`Self::fold`] them.
-    pub fn too_many(&self) -> Option<usize> {
-        Some(self.groups.len()).filter(|groups| *groups > self.most)
+    /// True if there are more groups than an answer has: read what they carried, then [`Self::fold`] them.
+    pub const fn are_too_many(&self) -> bool {
+        self.groups.len() > self.most
     }
 
-    /// Keeps the largest groups by their `bytes`, and that of the clients without the tag; the others become
-    /// one, the last.
-    pub fn fold(mut self, bytes: &[u64]) -> Self {
+    /// Keeps the groups with the most bytes, and that of the clients without the tag; the others become one,
+    /// the last.
+    pub fn fold(mut self) -> Self {
         let rank = |place: &usize| {
             let tagged = self.groups.get(*place).is_some_and(|group| group.value.is_some());
-            (tagged, Reverse(bytes.get(*place).copied().unwrap_or_default()), *place)
+            let bytes = self.sums.get(*place).map(|sums| sums.bytes);
+            (tagged, Reverse(bytes), *place)
         };
         let mut kept: Vec<usize> = (0..self.groups.len()).collect();
         kept.sort_unstable_by_key(rank);
@@ -274,68 +252,104 @@ impl Groups {
         self.counted()
     }
 
-    /// No sums yet.
-    pub fn unordered_sums(&self) -> UnorderedSums {
-        UnorderedSums(vec![BTreeMap::new(); self.groups.len()])
+    /// The numbers of its clients.
+    pub fn clients(&self) -> BTreeSet<i64> {
+        self.members.iter().map(|it| it.client).collect()
     }
 
-    /// Takes the next row of the rollup with the points, which come by group and time.
-    pub fn push(&mut self, row: GroupRow) {
-        let GroupRow { group, point } = row;
-        if self.range.resolution() == Resolution::FiveMinutes {
-            self.push_five_minutes(group, &point);
-        }
-        let start_ns = point.start_ns.floor(self.range.step_ns);
-        let Some(group) = self.groups.get_mut(group) else { return };
-        match group.points.last_mut() {
-            Some(last) if last.point.start_ns == start_ns => add(&mut last.point, &point),
-            _ => group
-                .points
-                .push(GroupPoint { point: Point { start_ns, ..point }, percentile: None }),
+    /// The days in which the range lies.
+    pub fn days(&self) -> Range<u32> {
+        days_of(self.range.from_ns, self.range.to_ns)
+    }
+
+    /// What to read of a client's days.
+    pub fn wanted(&self, client: i64) -> DayFigures {
+        let whole = |it: &GroupMember| is_midnight(it.from_ns) && is_midnight(it.to_ns);
+        if self.are_too_many() || self.range.resolution() != Resolution::FiveMinutes {
+            DayFigures::None
+        } else if is_midnight(WallNs(self.range.step_ns)) && self.stays(client).all(whole) {
+            DayFigures::Totals
+        } else {
+            DayFigures::Intervals
         }
     }
 
-    /// Takes a row of `bandwidth_5m` for the percentile.
-    pub fn push_five_minutes(&mut self, group: usize, point: &Point) {
-        let Point { start_ns, interval_ns, rx, tx, .. } = point;
-        if let Some(rows) = self.five_minutes.get_mut(group) {
-            rows.push(FiveMinuteRow {
-                start_ns: *start_ns,
-                rx_bytes: rx.bytes,
-                tx_bytes: tx.bytes,
-                covered_ns: *interval_ns,
-            });
+    /// When a client was in which group.
+    fn stays(&self, client: i64) -> impl Iterator<Item = &GroupMember> {
+        let first = self.members.partition_point(|it| it.client < client);
+        self.members.iter().skip(first).take_while(move |it| it.client == client)
+    }
+
+    /// Adds a day of a client. What can't be read is [missing](Self::missing).
+    pub fn add_day(&mut self, client: i64, day: u32, rates: &[u8], figures: Option<&[u8]>) {
+        let Self { rates: of_rates, figures: of_figures, .. } = self;
+        let read = of_rates.read(rates).is_some()
+            && figures.is_none_or(|figures| of_figures.read(figures).is_some());
+        if !read || !self.read.insert((client, day)) {
+            return;
+        }
+        let (start_ns, end_ns) = (start_of(day), start_of(day.saturating_add(1)));
+        let first = self.members.partition_point(|it| it.client < client);
+        let stays = self.members.iter().skip(first).take_while(|it| it.client == client);
+        for GroupMember { from_ns, to_ns, group, .. } in stays {
+            let Some(sums) = self.sums.get_mut(*group) else { continue };
+            if *to_ns <= start_ns || *from_ns >= end_ns {
+                continue;
+            }
+            let times = (*from_ns, *to_ns);
+            sums.add_rates(start_ns, times, (&self.rates.places, &self.rates.rows));
+            if figures.is_some() {
+                sums.add_figures(start_ns, times, (&self.figures.places, &self.figures.rows));
+            }
+        }
+    }
+
+    /// The members while their days weren't read: their rows are to be read.
+    pub fn missing(&self) -> Vec<GroupMember> {
+        let mut missing: Vec<GroupMember> = Vec::new();
+        for member in &self.members {
+            for day in days_of(member.from_ns, member.to_ns) {
+                if self.read.contains(&(member.client, day)) {
+                    continue;
+                }
+                let from_ns = member.from_ns.max(start_of(day));
+                let to_ns = member.to_ns.min(start_of(day.saturating_add(1)));
+                let goes_on = |before: &&mut GroupMember| {
+                    (before.client, before.group, before.to_ns)
+                        == (member.client, member.group, from_ns)
+                };
+                match missing.last_mut().filter(goes_on) {
+                    Some(before) => before.to_ns = to_ns,
+                    None => missing.push(GroupMember { from_ns, to_ns, ..member.clone() }),
+                }
+            }
+        }
+        missing
+    }
+
+    /// Adds a row of the rollup with the points.
+    pub fn add(&mut self, GroupRow { group, point }: &GroupRow) {
+        if let Some(sums) = self.sums.get_mut(*group) {
+            sums.add(point);
+        }
+    }
+
+    /// Adds a row of `bandwidth_5m` for the percentile.
+    pub fn add_rate(&mut self, GroupRow { group, point }: &GroupRow) {
+        if let Some(sums) = self.sums.get_mut(*group) {
+            sums.add_rate(point.start_ns, point.interval_ns, (point.rx.bytes, point.tx.bytes));
         }
     }
 
     /// The groups, by value; those of no value first, and the others last.
-    pub fn finish(mut self) -> Vec<Group> {
-        let GroupsRange { from_ns, to_ns, step_ns, .. } = self.range;
-        for (group, rows) in self.groups.iter_mut().zip(&self.five_minutes) {
-            group.percentile = Percentile::of_range(from_ns, to_ns).with(rows);
-            if step_ns < PERCENTILE_STEP_NS {
-                continue;
-            }
-            let step = |row: &FiveMinuteRow| row.start_ns.floor(step_ns);
-            for rows in rows.chunk_by(|a, b| step(a) == step(b)) {
-                let start_ns = rows.first().map(step);
-                let point = group.points.iter_mut().find(|it| Some(it.point.start_ns) == start_ns);
-                if let Some(point) = point {
-                    point.percentile = of_step(rows);
-                }
-            }
-        }
-        self.groups
+    pub fn finish(self) -> Vec<Group> {
+        let groups = self.groups.into_iter().zip(self.sums);
+        let finish = |(group, sums): (Group, SlicedSums)| {
+            let (points, percentile) = sums.finish();
+            Group { points, percentile, ..group }
+        };
+        groups.map(finish).collect()
     }
-}
-
-/// The percentile of both directions; `None` if nothing was measured.
-fn of_step(rows: &[FiveMinuteRow]) -> Option<[u64; 2]> {
-    let measured = rows.iter().filter(|row| row.covered_ns > 0);
-    let rates = |bytes: fn(&FiveMinuteRow) -> Bytes| {
-        measured.clone().map(|row| bits_per_second(bytes(row), row.covered_ns)).collect()
-    };
-    Some([percentile_95(rates(|it| it.rx_bytes))?, percentile_95(rates(|it| it.tx_bytes))?])
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod batch;
 pub mod claims;
+pub mod client_days;
 pub mod clients;
 pub mod columns;
 pub mod epoch;

@@ -5,7 +5,9 @@ use wire::WallNs;
 
 use super::error::Failure;
 use super::tables::nics::NicIds;
-use super::tables::{cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples, talkers};
+use super::tables::{
+    client_days, cursors, gaps, ledgers, mixes, nics, quarantine, rollups, samples, talkers,
+};
 use crate::store::port::excess;
 use crate::store::port::write::TransactionEnd;
 use crate::store::rows::batch::Batch;
@@ -36,7 +38,9 @@ pub(super) fn add(
     mixes::add(&transaction, &facts.mixes, &ids)?;
     talkers::add(&transaction, &facts.talkers, &ids, now)?;
     gaps::add(&transaction, &facts.gaps, &ids, now)?;
-    rollups::add(&transaction, &Rollups::of(&facts.samples), &ids)?;
+    let sums = Rollups::of(&facts.samples);
+    rollups::add(&transaction, &sums, &ids)?;
+    client_days::note(&transaction, &sums, &ids)?;
     ledgers::add(&transaction, &facts.ledgers, &ids)?;
     quarantine::add(&transaction, &facts.quarantine, now)?;
     match end {

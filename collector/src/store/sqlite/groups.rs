@@ -5,13 +5,21 @@ use rusqlite::{Connection, params, params_from_iter};
 use wire::frame::flags;
 
 use super::error::Failure;
-use super::number::{bounded, number};
+use super::number::bounded;
 use super::query::{point, table};
 use super::tags::interval;
 use crate::store::port::error::StoreError;
-use crate::store::rows::groups::{CHANGES_MAX, Group, GroupMember, GroupRow, Groups, GroupsRange};
+use crate::store::rows::client_days::start_of;
+use crate::store::rows::groups::{
+    CHANGES_MAX, DayFigures, Group, GroupMember, GroupRow, Groups, GroupsRange,
+};
 use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
+
+/// Columns of a rollup as [`point`] reads them, after time and measured time. Groups need no flags.
+pub(super) const COLUMNS: &str = "b.rx_bytes, b.rx_packets, b.rx_captured, b.rx_peak_1ms_bytes,
+     b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured, b.tx_peak_1ms_bytes,
+     b.tx_peak_10ms_bytes, b.drops, 0";
 
 pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
     // One snapshot for everything.
@@ -22,18 +30,52 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Gro
         .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
     let groups = Groups::of(range, &clients, &tags(&transaction, range)?);
     let mut groups = groups.map_err(StoreError::from)?;
-    if let Some(count) = groups.too_many() {
-        let bytes = bytes(&transaction, &json(&groups.members), count)?;
-        groups = groups.fold(&bytes);
+    if groups.are_too_many() {
+        add_rates(&transaction, &mut groups)?;
+        groups = groups.fold();
     }
-    let members = json(&groups.members);
-    let resolution = range.resolution();
-    rows(&transaction, &groups, &members, resolution)?.for_each(|row| groups.push(row));
-    if resolution != Resolution::FiveMinutes {
-        rows(&transaction, &groups, &members, Resolution::FiveMinutes)?
-            .for_each(|GroupRow { group, point }| groups.push_five_minutes(group, &point));
+    if range.resolution() == Resolution::FiveMinutes {
+        days(&transaction, &mut groups)?;
+        let missing = groups.missing();
+        rows(&transaction, &missing, Resolution::FiveMinutes, |row| groups.add(&row))?;
+    } else {
+        let members = groups.members.clone();
+        rows(&transaction, &members, Resolution::Minute, |row| groups.add(&row))?;
+        add_rates(&transaction, &mut groups)?;
     }
     Ok(groups.finish())
+}
+
+/// Adds what NICs carried in 5-minute intervals.
+fn add_rates(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
+    days(db, groups)?;
+    let missing = groups.missing();
+    rows(db, &missing, Resolution::FiveMinutes, |row| groups.add_rate(&row))
+}
+
+/// Adds the packed days.
+fn days(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
+    let days = groups.days();
+    for client in groups.clients() {
+        let figures = match groups.wanted(client) {
+            DayFigures::None => "NULL",
+            DayFigures::Intervals => "figures",
+            DayFigures::Totals => "totals",
+        };
+        let mut select = db.prepare_cached(&format!(
+            "SELECT day, rates, {figures} FROM client_days
+             WHERE client = ?1 AND day >= ?2 AND day < ?3 AND rates IS NOT NULL
+                 AND day * ?4 >= (SELECT rollup_5m_from FROM retention)"
+        ))?;
+        let key = params![client, days.start, days.end, start_of(1).to_column()];
+        let mut rows = select.query(key)?;
+        while let Some(row) = rows.next()? {
+            let rates = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let figures = row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            groups.add_day(client, row.get(0)?, rates, figures);
+        }
+    }
+    Ok(())
 }
 
 /// The intervals of the tags that matter, with the client's number.
@@ -58,57 +100,31 @@ fn json(members: &[GroupMember]) -> String {
     format!("[{}]", members.iter().map(row).collect::<Vec<_>>().join(","))
 }
 
-/// The bytes of each of `count` groups over all their time.
-fn bytes(db: &Connection, members: &str, count: usize) -> Result<Vec<u64>, Failure> {
-    let select =
-        format!("{MEMBERS} SELECT m.place, b.rx_bytes, b.tx_bytes {}", of_members("bandwidth_5m"));
-    let mut select = db.prepare_cached(&select)?;
-    let mut sums = vec![0_u64; count];
-    let mut rows = select.query(params![members, flags::STACKED])?;
-    while let Some(row) = rows.next()? {
-        if let Some(sum) = sums.get_mut(row.get::<_, u32>(0)? as usize) {
-            *sum = sum.saturating_add(number(row, 1)?).saturating_add(number(row, 2)?);
-        }
-    }
-    Ok(sums)
-}
-
 /// The members as a table.
 const MEMBERS: &str = "WITH members AS MATERIALIZED (
      SELECT value ->> 0 AS client, value ->> 1 AS valid_from, value ->> 2 AS valid_to,
          value ->> 3 AS place FROM json_each(?1))";
 
-/// The rows of a rollup while members were in their groups. NIC by NIC, because the index starts with
-/// client, NIC and time.
-fn of_members(table: &str) -> String {
-    format!(
-        "FROM members m
+/// Passes on the rows of a rollup while members were in their groups. NIC by NIC, because the index starts
+/// with client, NIC and time. SQLite joins and filters. Adding up happens here, because `GROUP BY` would
+/// sort all rows first.
+fn rows(
+    db: &Connection,
+    members: &[GroupMember],
+    resolution: Resolution,
+    mut each: impl FnMut(GroupRow),
+) -> Result<(), Failure> {
+    let (table, length) = table(resolution);
+    let mut select = db.prepare_cached(&format!(
+        "{MEMBERS} SELECT b.time, b.{length}, {COLUMNS}, m.place FROM members m
          CROSS JOIN nics n ON n.client = m.client
          CROSS JOIN {table} b ON b.client = m.client AND b.nic = n.id
              AND b.time >= m.valid_from AND b.time < m.valid_to
          WHERE b.flags & ?2 = 0"
-    )
-}
-
-/// The sums of each group and interval, by group and time. SQLite joins and filters. Adding up
-/// happens here, because `GROUP BY` would sort all rows first.
-fn rows(
-    db: &Connection,
-    groups: &Groups,
-    members: &str,
-    resolution: Resolution,
-) -> Result<impl Iterator<Item = GroupRow> + use<>, Failure> {
-    let (table, length) = table(resolution);
-    let mut select = db.prepare_cached(&format!(
-        "{MEMBERS} SELECT b.time, b.{length}, b.rx_bytes, b.rx_packets, b.rx_captured,
-             b.rx_peak_1ms_bytes, b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured,
-             b.tx_peak_1ms_bytes, b.tx_peak_10ms_bytes, b.drops, 0, m.place {}",
-        of_members(table)
     ))?;
-    let mut sums = groups.unordered_sums();
-    let mut rows = select.query(params![members, flags::STACKED])?;
+    let mut rows = select.query(params![json(members), flags::STACKED])?;
     while let Some(row) = rows.next()? {
-        sums.add(&GroupRow { group: row.get::<_, u32>(14)? as usize, point: point(row)? });
+        each(GroupRow { group: row.get::<_, u32>(14)? as usize, point: point(row)? });
     }
-    Ok(sums.rows())
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod backup;
 mod cancel;
 mod check;
 mod claims;
+mod client_days;
 mod commit;
 mod dump;
 mod enrolled;

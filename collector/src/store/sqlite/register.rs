@@ -177,9 +177,10 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
                 .execute(params![id, nic, STEP_ROWS - 1])?;
         }
     }
-    if rows == 0 {
-        rows += transaction.execute("DELETE FROM tag_intervals WHERE client = ?1", [id])?;
-        rows += transaction.execute("DELETE FROM talker_owners WHERE client = ?1", [id])?;
+    for table in ["tag_intervals", "talker_owners", "client_days"] {
+        if rows == 0 {
+            rows += transaction.execute(&format!("DELETE FROM {table} WHERE client = ?1"), [id])?;
+        }
     }
     if rows == 0 {
         rows += transaction.execute(

@@ -9,6 +9,7 @@ use wire::WallNs;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::store::SqliteStore;
+use super::tables::client_days;
 use super::{alerts, quarantine, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
@@ -124,6 +125,9 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
         if rows == 0 {
             rows = delete_some(&transaction, table.name, table.cut_ns(cut).to_column())?;
         }
+    }
+    if rows == 0 {
+        rows = client_days::delete_some(&transaction, cut.rollup_5m_ns)?;
     }
     if rows == 0 {
         rows = delete_misdated(&transaction, cut.rollup_1m_ns.to_column())?;

@@ -3,6 +3,7 @@
 mod account_parts;
 mod account_tags;
 mod accounts;
+mod client_days;
 mod export;
 mod gaps;
 mod groups;
@@ -20,6 +21,7 @@ mod views;
 pub use self::account_parts::*;
 pub use self::account_tags::*;
 pub use self::accounts::*;
+pub use self::client_days::*;
 pub use self::export::*;
 pub use self::gaps::*;
 pub use self::groups::*;

@@ -22,7 +22,7 @@ use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition;
 use super::store::PostgresStore;
-use super::tables::rollups;
+use super::tables::{client_days, rollups};
 use super::tags;
 use crate::store::port::error::StoreError;
 use crate::store::rows::tags::TagHistory;
@@ -91,7 +91,7 @@ async fn move_client(
     for partition in rows::partitions(dump, source)? {
         partition::make(client, partition).await?;
     }
-    let begin = format!("{BEGIN}; SET LOCAL statement_timeout = 0");
+    let begin = format!("{BEGIN}; SET LOCAL statement_timeout = 0; {}", client_days::share());
     client.batch_execute(&begin).await?;
     let moved = if is_there(client, dump, source).await? {
         Moved::Before
@@ -166,6 +166,7 @@ async fn copy(client: &Client, dump: &Arc<Dump>, source: &ImportSource) -> Resul
         client.batch_execute(&rollups::add_rows(table.table, &names, &rows)).await?;
         client.batch_execute(&format!("DROP TABLE {into}")).await?;
     }
+    client_days::note_all(client, numbers.client).await?;
     tags::import(client, numbers.client, &tag_history(dump, source)?).await?;
     rows::keep_cut_offs(client, dump).await?;
     Ok(copied)

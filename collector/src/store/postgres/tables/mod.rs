@@ -1,5 +1,6 @@
 //! The tables that a batch adds to, one file each: the columns, and the statement that adds rows.
 
+pub(super) mod client_days;
 pub(super) mod cursors;
 pub(super) mod gaps;
 pub(super) mod ledgers;

@@ -1,8 +1,9 @@
 //! Tests of groups.
 
-use wire::Bytes;
+use wire::{Bytes, Packets};
 
 use super::*;
+use crate::store::rows::client_days::DaySums;
 use crate::store::rows::series::PointCounts;
 use crate::store::rows::tags::TagSource;
 
@@ -102,20 +103,69 @@ fn steps_are_whole_minutes_and_the_range_whole_steps() {
 
 #[test]
 fn rows_of_nics_are_added_up_by_interval_in_any_order() {
-    let groups = Groups::of(&range(None, &[], 2, 1), &numbered(1), &[]).unwrap();
-    let mut sums = groups.unordered_sums();
+    let mut groups = Groups::of(&range(None, &[], 2, 1), &numbered(1), &[]).unwrap();
     for (at, bytes, covered) in [(1, 5, 100), (0, 7, 300), (1, 6, 200)] {
         let rx = PointCounts { bytes: Bytes(bytes), peak_1ms_bytes: 1, ..PointCounts::default() };
         let start_ns = WallNs(at * FIVE_MINUTES_NS);
         let point = Point { start_ns, interval_ns: covered, rx, ..Point::default() };
-        sums.add(&GroupRow { group: 0, point });
+        groups.add(&GroupRow { group: 0, point });
     }
-    let rows: Vec<_> = sums.rows().map(|it| it.point).collect();
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|it| (it.start_ns / FIVE_MINUTES_NS, it.rx.bytes, it.interval_ns))
+    let [group] = &groups.finish()[..] else { panic!("one") };
+    let point = |it: &GroupPoint| {
+        let Point { start_ns, rx, interval_ns, .. } = &it.point;
+        (*start_ns / FIVE_MINUTES_NS, rx.bytes, *interval_ns)
+    };
+    let points: Vec<_> = group.points.iter().map(point).collect();
+    assert_eq!(points, [(0, Bytes(7), 300), (1, Bytes(11), 200)]);
+}
+
+#[test]
+fn what_a_day_has_counts_while_the_client_was_a_member_and_only_other_days_are_missing() {
+    const DAY: u64 = 288;
+    // On day 1 ams until the 10th interval, then fra.
+    let change = DAY + 10;
+    let tags = [tag(1, "site=ams", 0, Some(change)), tag(1, "site=fra", change, None)];
+    let range = range(Some("site"), &[], 3 * DAY, DAY);
+    let mut groups = Groups::of(&range, &numbered(2), &tags).unwrap();
+    assert_eq!((groups.days(), groups.clients()), (0..3, BTreeSet::from([1, 2])));
+    assert_eq!([1, 2].map(|it| groups.wanted(it)), [DayFigures::Intervals, DayFigures::Totals]);
+    let mut sums = DaySums::of(1);
+    for at in 0..DAY {
+        let rx = PointCounts { bytes: Bytes(1 << (at / 20)), ..PointCounts::default() };
+        let start_ns = WallNs((DAY + at) * FIVE_MINUTES_NS);
+        let interval_ns = FIVE_MINUTES_NS;
+        sums.add(&Point { start_ns, interval_ns, rx, drops: Packets(at), ..Point::default() });
+    }
+    let packed = sums.pack();
+    groups.add_day(1, 1, &packed.rates, Some(&packed.figures));
+    // Twice, unreadable, and of nobody.
+    groups.add_day(1, 1, &packed.rates, Some(&packed.figures));
+    groups.add_day(1, 2, &packed.rates[1..], Some(&packed.figures));
+    groups.add_day(1, 2, &packed.rates, Some(&packed.figures[1..]));
+    groups.add_day(7, 1, &packed.rates, None);
+    groups.add_day(2, 0, &packed.rates, Some(&packed.totals));
+    let missing: Vec<_> = groups
+        .missing()
+        .into_iter()
+        .map(|it| (it.client, it.from_ns / FIVE_MINUTES_NS, it.to_ns / FIVE_MINUTES_NS))
         .collect();
-    assert_eq!(rows, [(0, Bytes(7), 300), (1, Bytes(11), 200)]);
+    assert_eq!(missing, [(1, 0, DAY), (1, 2 * DAY, 3 * DAY), (2, DAY, 3 * DAY)]);
+    let point = |it: &GroupPoint| {
+        let Point { start_ns, interval_ns, rx, drops, .. } = &it.point;
+        let day = *start_ns / (DAY * FIVE_MINUTES_NS);
+        (day, *interval_ns / FIVE_MINUTES_NS, rx.bytes, *drops)
+    };
+    let points: Vec<Vec<_>> =
+        groups.finish().iter().map(|it| it.points.iter().map(point).collect()).collect();
+    // 20 intervals each of 2^0, 2^1 ... 2^13, and 8 of 2^14.
+    let all = Bytes(20 * ((1 << 14) - 1) + 8 * (1 << 14));
+    let drops = Packets(287 * 288 / 2);
+    let expected = [
+        vec![(0, 288, all, drops)],
+        vec![(1, 10, Bytes(10), Packets(45))],
+        vec![(1, 278, Bytes(all.get() - 10), Packets(drops.get() - 45))],
+    ];
+    assert_eq!(points, expected);
 }
 
 #[test]
@@ -126,11 +176,18 @@ fn of_too_many_groups_the_largest_stay_and_the_others_are_one_with_their_number(
         let range = range(Some("site"), &[], intervals, 1);
         Groups::of(&range, &clients, &tags).unwrap()
     };
-    assert_eq!(groups(9).too_many(), Some(151));
     // The host without a tag has place 0 and carried least; it stays.
-    let bytes: Vec<u64> = (0..=150).collect();
-    let folded = groups(9).fold(&bytes);
-    assert_eq!(folded.too_many(), None);
+    let ranked = |intervals| {
+        let mut groups = groups(intervals);
+        assert!(groups.are_too_many());
+        for group in 0..=150 {
+            let rx = PointCounts { bytes: Bytes(group as u64), ..PointCounts::default() };
+            groups.add_rate(&GroupRow { group, point: Point { rx, ..Point::default() } });
+        }
+        groups
+    };
+    let folded = ranked(9).fold();
+    assert!(!folded.are_too_many());
     let found = folded.groups.iter().map(|it| (it.value.as_deref(), it.clients, it.others));
     let found: Vec<_> = found.collect();
     assert_eq!(found.len(), 100);
@@ -139,12 +196,10 @@ fn of_too_many_groups_the_largest_stay_and_the_others_are_one_with_their_number(
     let group = |client: i64| folded.members.iter().find(|it| it.client == client).unwrap().group;
     assert_eq!([0, 1, 52, 53, 150].map(group), [0, 99, 99, 1, 98]);
     // Over a long range there are fewer.
-    let long = groups(200_000);
-    assert_eq!(long.too_many(), Some(151));
-    let long = long.fold(&bytes);
+    let long = ranked(200_000).fold();
     let found: Vec<_> = long.groups.iter().map(|it| (it.value.as_deref(), it.others)).collect();
     assert_eq!(found, [(None, 0), (None, 150)]);
-    assert_eq!(groups(300_000).fold(&bytes).groups.len(), 1);
+    assert_eq!(ranked(300_000).fold().groups.len(), 1);
 }
 
 #[test]
@@ -184,7 +239,7 @@ fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
         };
         let (start_ns, interval_ns) = (WallNs(at * FIVE_MINUTES_NS), FIVE_MINUTES_NS);
         let point = Point { start_ns, interval_ns, rx, ..Point::default() };
-        groups.push(GroupRow { group: 0, point });
+        groups.add(&GroupRow { group: 0, point });
     }
     let [group] = &groups.finish()[..] else { panic!("one") };
     let points: Vec<_> = group

@@ -1,5 +1,6 @@
 //! The tables that a batch adds to, one file each: the columns, and the statements that add rows.
 
+pub(super) mod client_days;
 pub(super) mod cursors;
 pub(super) mod gaps;
 mod insert;

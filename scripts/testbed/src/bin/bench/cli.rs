@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    backlog, capture, floor, hostile, idle, reader, scrape, series, stall, store, swarm, talkers,
-    week,
+    backlog, capture, floor, groups, hostile, idle, reader, scrape, series, stall, store, swarm,
+    talkers, week,
 };
 
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ enum Benchmark {
     Store(store::Options),
     /// A down-sampled week of one NIC, beside a plain SQL scan of its rows
     Series(series::Options),
+    /// Sums of groups of many clients over months, from rows and from packed days
+    Groups(groups::Options),
     /// What attacks on a collector cost the collector and an honest agent
     Hostile(hostile::Options),
     /// The reader that only sums lengths, as `capture` starts it
@@ -63,6 +65,7 @@ impl Cli {
             Benchmark::Week(options) => week::run(&options),
             Benchmark::Store(options) => store::run(&options),
             Benchmark::Series(options) => series::run(&options),
+            Benchmark::Groups(options) => groups::run(&options),
             Benchmark::Hostile(options) => hostile::run(&options),
             Benchmark::Floor(options) => floor::run(&options),
         }

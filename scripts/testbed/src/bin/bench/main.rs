@@ -8,6 +8,7 @@ mod backlog;
 mod capture;
 mod cli;
 mod floor;
+mod groups;
 mod hostile;
 mod idle;
 mod offline;

@@ -1,0 +1,210 @@
+//! Packed days of clients: sums over them are those of the rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use collector::store::{Commit, Database, Group, GroupsRange, RetentionLimits};
+use wire::WallNs;
+use wire::frame::{Counts, Sample, flags};
+use wire::tag::{TagKey, TagSet};
+use wire::{Bytes, Packets};
+
+use super::place::{Place, assert_sound};
+use crate::batches::{Agent, DAY, MINUTE, START, client, hello, nic};
+
+const HOUR: u64 = 60 * MINUTE;
+const CLIENTS: [&str; 3] = ["cache-1", "cache-2", "web-1"];
+
+/// Days with rows.
+const DAYS: u64 = 3;
+
+/// What is asked: the groups' key, and minutes of a step. The days can't be read packed in the last.
+const QUESTIONS: [(Option<&str>, u64); 6] = [
+    (Some("site"), 5),
+    (Some("site"), 60),
+    (None, 180),
+    (Some("site"), 1440),
+    (None, 1440),
+    (None, 7),
+];
+
+async fn answers(store: &Arc<dyn Database>) -> Vec<Vec<Group>> {
+    let mut answers = Vec::new();
+    for (by, step) in QUESTIONS {
+        let by = by.map(|key| TagKey::new(key).unwrap());
+        // From the middle of a day on.
+        let from = if step == 1440 { 0 } else { 9 * HOUR };
+        let times = (WallNs(START + from), WallNs(START + DAYS * DAY + HOUR));
+        let range = GroupsRange::new(by, vec![], times, step * MINUTE);
+        let each = GroupsRange { each_client: true, ..range.clone() };
+        answers.push(store.groups(&range).await.unwrap());
+        answers.push(store.groups(&each).await.unwrap());
+    }
+    answers
+}
+
+async fn pack(store: &Arc<dyn Database>) {
+    while store.end_days().await.unwrap() {}
+    let mut last = store.pack_days(None).await.unwrap();
+    while last.is_some() {
+        last = store.pack_days(last).await.unwrap();
+    }
+}
+
+async fn packed(place: &impl Place) -> i64 {
+    place.numbers("SELECT count(*) FROM client_days WHERE rates IS NOT NULL").await[0]
+}
+
+fn sample(name: &str, at: u64, noise: u64) -> Sample {
+    let counts = |shift: u32| Counts {
+        bytes: Bytes(noise >> shift),
+        packets: Packets(noise >> 40),
+        captured: Packets(noise >> 44),
+        peak_1ms_bytes: u32::try_from(noise >> 36).unwrap(),
+        peak_10ms_bytes: u32::try_from(noise >> 33).unwrap(),
+        ..Counts::default()
+    };
+    let (rx, tx) = (counts(20), counts(23));
+    let interval_ns = 4 * MINUTE + noise % MINUTE;
+    let start_ns = WallNs(at);
+    Sample { nic: nic(name), start_ns, interval_ns, rx, tx, ..Sample::default() }
+}
+
+/// Three clients with two NICs and a stacked one for three days and a bit; one changes its site in the
+/// middle of an hour.
+async fn filled(place: &impl Place) -> (Arc<dyn Database>, Vec<Agent>) {
+    let store = place.open().await;
+    let tags = |text: &str| TagSet::new(text.split(' ').map(|it| it.parse().unwrap())).unwrap();
+    let mut agents = Vec::new();
+    let mut noise = 4711_u64;
+    let mut next = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        noise >> 1
+    };
+    for (session, id) in (1..).zip(CLIENTS) {
+        store.open_sessions(&client(id), &hello(&[session]), WallNs(START)).await.unwrap();
+        agents.push(Agent::new(id, session, 1));
+    }
+    for (id, site, at) in [
+        ("cache-1", "site=ams", 0),
+        ("cache-2", "site=fra", 0),
+        ("cache-1", "site=fra", DAY + 7 * HOUR + 20 * MINUTE),
+    ] {
+        let at = WallNs(START + at);
+        store.record_tags(&client(id), &tags(site), at, at).await.unwrap();
+    }
+    for (nth, agent) in (0_u64..).zip(&mut agents) {
+        let mut samples = Vec::new();
+        // One is away for an hour, and one comes on the second day.
+        let times = (0..288 * DAYS + 20).map(|n| n * 5 * MINUTE);
+        let away = |at: u64| (nth == 0 && at / HOUR == 30) || (nth == 2 && at < DAY);
+        for at in times.filter(|at| !away(*at)) {
+            let eth0 = sample("eth0", START + at, next());
+            let bond0 = Sample { nic: nic("bond0"), flags: flags::STACKED, ..eth0 };
+            samples.extend([eth0, sample("eth1", START + at, next()), bond0]);
+        }
+        for chunk in samples.chunks(900) {
+            store.commit(&agent.next(chunk.to_vec())).await.unwrap();
+        }
+    }
+    (store, agents)
+}
+
+pub async fn sums_over_packed_days_are_those_of_the_rows(place: &impl Place) {
+    let (store, mut agents) = filled(place).await;
+    let rows = answers(&store).await;
+    // Not before the clock is known, and the day over for an hour.
+    pack(&store).await;
+    assert_eq!(packed(place).await, 0);
+    let end = START + DAYS * DAY;
+    store.keep_clock(WallNs(end + HOUR - 1)).await.unwrap();
+    pack(&store).await;
+    assert_eq!(packed(place).await, 6);
+    store.keep_clock(WallNs(end + HOUR)).await.unwrap();
+    pack(&store).await;
+    assert_eq!(packed(place).await, 9);
+    for (nth, (packed, rows)) in answers(&store).await.iter().zip(&rows).enumerate() {
+        assert!(packed == rows, "question {nth}");
+    }
+    // What comes late is in the answers at once, and its day is packed again.
+    let late = sample("eth0", START + DAY + 30 * HOUR + 1, 1 << 45);
+    store
+        .commit(&agents[0].next(vec![late, sample("eth2", START + 2 * HOUR, 1 << 50)]))
+        .await
+        .unwrap();
+    assert_eq!(packed(place).await, 7);
+    let open = "SELECT version FROM client_days WHERE rates IS NULL ORDER BY day";
+    assert_eq!(place.numbers(open).await, [1, 1]);
+    let with_late = answers(&store).await;
+    assert!(with_late != rows);
+    pack(&store).await;
+    assert_eq!(packed(place).await, 9);
+    assert!(answers(&store).await == with_late);
+    // Rows of a day that has yet to end note nothing.
+    let today = sample("eth0", end + 2 * HOUR, 1 << 45);
+    store.commit(&agents[0].next(vec![today])).await.unwrap();
+    assert_eq!(packed(place).await, 9);
+    let with_late = answers(&store).await;
+    // All come from where they are said to come from.
+    place.execute("UPDATE client_days SET rates = totals WHERE client = 1").await;
+    assert!(answers(&store).await == with_late, "what can't be read is taken from rows");
+    let fresh = "UPDATE client_days SET version = version + 1, rates = NULL WHERE client = 1";
+    place.execute(fresh).await;
+    pack(&store).await;
+    place.execute("DELETE FROM bandwidth_5m").await;
+    let sum = |answers: &[Vec<Group>]| -> Vec<Bytes> {
+        let points =
+            |it: &Vec<Group>| it.iter().flat_map(|it| &it.points).map(|it| it.point.rx.bytes).sum();
+        answers.iter().map(points).collect()
+    };
+    let (by_days, all) = (sum(&answers(&store).await), sum(&with_late));
+    assert!(by_days.iter().zip(&all).take(8).all(|(days, all)| days.get() > all.get() / 2));
+}
+
+pub async fn a_day_to_which_rows_are_added_while_it_is_packed_is_packed_again(place: &impl Place) {
+    let (store, mut agents) = filled(place).await;
+    store.keep_clock(WallNs(START + DAYS * DAY + HOUR)).await.unwrap();
+    while store.end_days().await.unwrap() {}
+    // Commits and packing take turns as they like.
+    let packing = async {
+        for _ in 0..20 {
+            let mut last = store.pack_days(None).await.unwrap();
+            while last.is_some() {
+                last = store.pack_days(last).await.unwrap();
+            }
+        }
+    };
+    let committing = async {
+        for n in 0..40 {
+            let at = START + n % DAYS * DAY + n * HOUR / 4 + 1;
+            store.commit(&agents[1].next(vec![sample("eth1", at, 1 << 50)])).await.unwrap();
+        }
+    };
+    tokio::join!(packing, committing);
+    let before = answers(&store).await;
+    pack(&store).await;
+    assert_eq!(packed(place).await, 9);
+    place.execute("DELETE FROM client_days").await;
+    let rows = answers(&store).await;
+    assert!(before == rows);
+}
+
+pub async fn days_are_deleted_with_their_rows(place: &impl Place) {
+    let (store, _) = filled(place).await;
+    let now = START + DAYS * DAY + HOUR;
+    store.keep_clock(WallNs(now)).await.unwrap();
+    pack(&store).await;
+    // PostgreSQL deletes by tens of days.
+    let kept = |days: u64| RetentionLimits {
+        rollup_5m: Duration::from_secs(days * 86_400),
+        ..RetentionLimits::default()
+    };
+    let (now, limits) = (START + 42 * DAY + 9 * HOUR, kept(40));
+    store.retain(&limits, WallNs(now)).await.unwrap();
+    let answer = answers(&store).await;
+    place.execute("DELETE FROM client_days").await;
+    assert!(answer == answers(&store).await);
+    store.retain(&kept(20), WallNs(now)).await.unwrap();
+    assert_eq!(place.numbers("SELECT count(*) FROM client_days").await, [0]);
+    assert_sound(&store).await;
+}
