@@ -14,7 +14,7 @@ use super::evidence::evidence;
 use super::intervals::{PooledInterval, Unseen};
 use super::members::NicStay;
 use super::metered::{Metered, NicShare, whole_shares};
-use super::projection::{Outlook, outlook};
+use super::projection::{Outlook, outlook, percentile_outlook};
 use super::ranking::{commit_95, ranked};
 use super::terms::Terms;
 use crate::store::{
@@ -352,6 +352,7 @@ impl Meter {
             commit: commit_bits_per_second
                 .map(|bits| commit_95(over, to_come, (rule, basis), bits)),
             outlook: outlook.map(at_least),
+            p95_outlook: percentile_outlook(over, to_come, (rule, basis)).filter(|_| to_come > 0),
             nics,
         }
     }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use wire::{Bytes, Packets};
 
 use super::members::NicStay;
-use super::projection::Outlook;
+use super::projection::{Outlook, PercentileOutlook};
 use super::ranking::{Commit95, Ranked};
 
 /// What an account used in a cycle.
@@ -44,6 +44,9 @@ pub struct Metered {
     pub commit: Option<Commit95>,
     /// The volume at the end of a running cycle.
     pub outlook: Option<Outlook>,
+    /// The 95th percentile at the end of a running cycle.
+    #[serde(default)]
+    pub p95_outlook: Option<PercentileOutlook>,
     /// Its NICs, by client and name.
     pub nics: Vec<NicShare>,
 }

@@ -33,7 +33,7 @@ pub use self::exposition::{METRICS, exposition};
 pub use self::members::{InvalidMember, Member, NicStay};
 pub use self::meter::{Meter, MeteredNic};
 pub use self::metered::{Metered, NicShare};
-pub use self::projection::{Outlook, OutlookMethod};
+pub use self::projection::{Outlook, OutlookMethod, PercentileMethod, PercentileOutlook};
 pub use self::ranking::{Commit95, Ranked};
 pub use self::read::{BillError, bill, frozen_statements};
 pub use self::statement::{CycleState, EntryView, Statement, UnreadableCycle, WarningView};

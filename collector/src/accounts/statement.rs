@@ -117,7 +117,7 @@ pub struct EntryView {
 /// A warning that was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WarningView {
-    /// `80%`, `projected` or `commit`.
+    /// `80%`, `projected`, `commit` or `commit_projected`.
     pub warning: String,
     /// When.
     pub at: Time,

@@ -1,5 +1,8 @@
 //! The warnings of a cycle. Pure: which are due; that each is given once per cycle is the store's part.
 
+use settings::units::bit_rate;
+use wire::Bytes;
+
 use super::config::BilledAccount;
 use super::statement::Statement;
 
@@ -9,7 +12,7 @@ const OUTLOOK_AFTER: u64 = 288;
 /// A warning: its name and what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueWarning {
-    /// `80%`, `projected` or `commit`.
+    /// `80%`, `projected`, `commit` or `commit_projected`.
     pub name: String,
     /// For people.
     pub message: String,
@@ -19,7 +22,7 @@ pub struct DueWarning {
 #[must_use]
 pub fn warning_names(account: &BilledAccount) -> Vec<String> {
     let percents = account.warn.iter().map(|percent| format!("{percent}%"));
-    percents.chain(["projected", "commit"].map(str::to_owned)).collect()
+    percents.chain(["projected", "commit", "commit_projected"].map(str::to_owned)).collect()
 }
 
 /// The warnings that a running cycle gives reason for.
@@ -57,6 +60,21 @@ pub fn due_warnings(account: &BilledAccount, statement: &Statement) -> Vec<DueWa
             commit.exceeded,
             super::terms::CommitRate(commit.bits_per_second),
             commit.allowed
+        ),
+    }));
+    let outlook = metered.commit.zip(metered.p95_outlook).filter(|(commit, outlook)| {
+        account.warn_projected
+            && commit.bursts_left >= 0
+            && outlook.bits_per_second > commit.bits_per_second
+            && metered.measured_intervals >= OUTLOOK_AFTER
+    });
+    due.extend(outlook.map(|(commit, outlook)| DueWarning {
+        name: "commit_projected".to_owned(),
+        message: format!(
+            "{of}: its 95th percentile will end at {}, over {}, {}",
+            bit_rate(Bytes(outlook.bits_per_second / 8).as_f64()),
+            super::terms::CommitRate(commit.bits_per_second),
+            outlook.method.told()
         ),
     }));
     due

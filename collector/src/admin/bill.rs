@@ -131,6 +131,10 @@ fn text(it: &Statement) -> String {
         line("at its end", format!("{}{percent}, {}", unit.told(bytes), outlook.method.told()));
     }
     line("p95", p95(metered));
+    if let Some(outlook) = metered.p95_outlook {
+        let rate = megabits(outlook.bits_per_second);
+        line("p95 at its end", format!("{rate}, {}", outlook.method.told()));
+    }
     if let Some(commit) = metered.commit {
         let rate = CommitRate(commit.bits_per_second);
         let bursts = match commit.bursts_left {

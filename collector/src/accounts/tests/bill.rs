@@ -80,7 +80,45 @@ fn warnings_are_due_at_percents_once_the_outlook_is_over_and_once_too_many_inter
     // 37,538 bytes in 300 s are 1001 bit/s. 432 of 8640 intervals may have more than 1000: 1 day has 288, 2 days
     // have 576.
     let commit = account(r#""commit": "1kbit/s""#);
-    assert_eq!(due(&commit, 1, 37_538), [""; 0]);
+    // After a day, the rest looks like it; not where that is not to be warned of.
+    assert_eq!(due(&commit, 0, 37_538), [""; 0]);
+    assert_eq!(due(&commit, 1, 37_538), ["commit_projected"]);
+    let message = &due_warnings(&commit, &after(&commit, 1, 37_538, &[]))[0].message;
+    let told = "will end at 1.00 kbit/s, over 1kbit/s, if the rest is as all so far";
+    assert!(message.ends_with(told), "{message}");
+    let calm = account(r#""commit": "1kbit/s", "warn_projected": false"#);
+    assert_eq!(due(&calm, 1, 37_538), [""; 0]);
     assert_eq!(due(&commit, 2, 37_538), ["commit"]);
     assert_eq!(due(&commit, 2, 37_500), [""; 0], "1000 bit/s are within it");
+}
+
+#[test]
+fn the_percentile_at_the_end_takes_the_last_week_for_what_is_to_come_and_says_so() {
+    // 30 days have 8640 intervals, of which 432 are dropped. 4 days at 37,500 bytes per interval (1000 bit/s),
+    // then 7 days with `high` intervals a day at 75,000 bytes (2000 bit/s). 20 of 288: so far 140 of 3168 are
+    // high, and 158 are dropped: 1000 bit/s. At the end, 140 + 19 x 20 = 520 are: more than 432, so 2000 bit/s.
+    // 16 a day: 112 + 19 x 16 = 416, which are dropped.
+    let cycle = month("2026-04");
+    let found = |days: u64, high: u64, rule: BillingRule| {
+        let is_high = |n: u64| n >= 4 * 288 && n % 288 < high;
+        let bytes = |n| if is_high(n) { 75_000 } else { 37_500 };
+        let rows = (0..days * 288).map(|n| match rule {
+            BillingRule::Max => row(cycle, n, 1000, bytes(n)),
+            _ => row(cycle, n, bytes(n), 0),
+        });
+        let as_of = cycle.from_ns + days * DAY + 2 * MINUTES;
+        metered_as_of(terms(rule), cycle, as_of.get(), &[history(rows.collect())])
+    };
+    let (rx, week) = (BillingRule::Rx, PercentileMethod::AsLastSevenDays);
+    let outlook = |bits_per_second, method| Some(PercentileOutlook { bits_per_second, method });
+    assert_eq!(found(11, 20, rx).p95.bits_per_second, Some(1000));
+    assert_eq!(found(11, 20, rx).p95_outlook, outlook(2000, week));
+    assert_eq!(found(11, 20, BillingRule::Max).p95_outlook, outlook(2000, week));
+    assert_eq!(found(11, 16, rx).p95_outlook, outlook(1000, week));
+    // 6 days, 2 of them with 40 high: 80 of 1728 by then. At the end 80 x 8640 / 1728 = 400 are.
+    assert_eq!(found(6, 40, rx).p95_outlook, outlook(1000, PercentileMethod::AsSoFar));
+    // With 50 a day 100 x 5 = 500.
+    assert_eq!(found(6, 50, rx).p95_outlook, outlook(2000, PercentileMethod::AsSoFar));
+    // It says nothing yet, and nothing is to come.
+    assert_eq!((found(0, 0, rx).p95_outlook, found(31, 0, rx).p95_outlook), (None, None));
 }

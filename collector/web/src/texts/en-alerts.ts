@@ -84,4 +84,5 @@ export const alerts = {
   warn_percent: "{0} % or more of the quota is used",
   warn_projected: "it looks like ending over its quota",
   warn_commit: "the 95th percentile is over the commitment",
+  warn_commit_projected: "its 95th percentile looks like ending over the commitment",
 };

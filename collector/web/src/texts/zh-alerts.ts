@@ -85,4 +85,5 @@ export const alerts: Record<keyof typeof en, string> = {
   warn_percent: "配额已使用 {0} % 或更多",
   warn_projected: "预计期末将超出配额",
   warn_commit: "95 百分位已超出承诺带宽",
+  warn_commit_projected: "预计期末 95 百分位将超出承诺带宽",
 };
