@@ -152,7 +152,7 @@ async fn serve(
     let mut service = Service::new().map_err(RunError::System)?;
     Shipper::check(&ship)?;
     let (mut capture, mut reports) = Capture::start(config.monitor.capture())?;
-    if config.monitor.talkers.owners {
+    if config.monitor.talkers.have_owners() {
         reports = owner::start(reports).map_err(RunError::System)?;
     }
     let nics = capture.nics();

@@ -131,6 +131,12 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for OrOff<T> {
 }
 
 impl TalkersSection {
+    /// Whether talkers are to have owners: without talkers nobody needs to ask.
+    #[must_use]
+    pub const fn have_owners(&self) -> bool {
+        self.enabled && self.owners
+    }
+
     /// The section, in the sampler's form.
     #[must_use]
     pub fn config(&self) -> Option<TalkersConfig> {

@@ -39,7 +39,7 @@ impl DoctorConfig {
     pub fn of(config: &Config) -> Result<Self, Problem> {
         Ok(Self {
             capture: config.monitor.capture(),
-            owners: config.monitor.talkers.owners,
+            owners: config.monitor.talkers.have_owners(),
             servers: config.collectors().unwrap_or_default(),
             data_dir: config.data_dir.clone(),
             spool_max: config.spool.max_size.0,
