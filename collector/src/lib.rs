@@ -25,6 +25,7 @@ pub mod secret_file;
 pub mod spreadsheet;
 pub mod store;
 pub mod store_location;
+mod talker_words;
 pub mod time;
 pub mod tls_client;
 pub mod top;

@@ -39,6 +39,8 @@ pub struct Http {
     pub unprotected: bool,
     /// Certificate and key for HTTPS.
     pub tls: CertificatePaths,
+    /// Look up names of talkers' addresses by this host's resolver when a reader asks for them.
+    pub dns: bool,
     /// How long a browser stays signed in; 1 min to 365 d.
     pub session_time: Interval,
     /// Limits on connections, queries and streams.
@@ -84,6 +86,7 @@ impl Default for Http {
             proxies: Vec::new(),
             unprotected: false,
             tls: CertificatePaths::default(),
+            dns: false,
             session_time: Interval::days(30),
             limits: HttpLimits::default(),
         }

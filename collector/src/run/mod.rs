@@ -46,7 +46,7 @@ use crate::store::Database;
 use crate::store::dates::Dates;
 use crate::store::sqlite::OpenError;
 use crate::store_location::StoreLocation;
-use crate::web::{self, Access, HttpTls, SignedOut, TlsError, WebState};
+use crate::web::{self, Access, HttpTls, SignedOut, StoredTalkers, TlsError, WebState};
 use crate::writer::{Surroundings, Writer};
 
 /// How long the store may take to commit the received frames at shutdown.
@@ -107,6 +107,11 @@ pub fn identity_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("identity")
 }
 
+/// The collector's own keys: the operator's, and where it has others.
+fn keys<'a>(config: &Config, tls: Option<&'a TlsFiles>) -> (Option<&'a TlsFiles>, PathBuf) {
+    (tls, identity_dir(&config.data_dir))
+}
+
 /// Opens the collector's identity. The first time, creates the data directory, readable only by its
 /// owner, and its contents.
 ///
@@ -163,11 +168,11 @@ async fn serve(
     let (retention, clock) = Retention::new(store.clone(), limits, live.clone(), dates.clone());
     let (stop, stopped) = watch::channel(false);
     let signed_out = SignedOut::open(config.data_dir.join("signed-out.json"));
-    let keys = (tls, identity_dir(&config.data_dir));
-    let alerting = Alerting::start(config, keys, &store, &live, &health, &book)?;
+    let alerting = Alerting::start(config, keys(config, tls), &store, &live, &health, &book)?;
     let state = WebState {
         live: live.clone(),
         query: store.clone(),
+        talkers: StoredTalkers::new(store.clone(), config.http.dns),
         alerts: alerting.inbox(store.clone()),
         book: book.clone(),
         dates: dates.clone(),

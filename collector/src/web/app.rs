@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::access::{Access, Asker, RequestOrigin};
 use super::error::ApiError;
 use super::limits::{WebLimits, refused};
+use super::names::AddressNames;
 use super::readiness::Readiness;
 use super::session::SignedOut;
 use super::throttle::SignInThrottle;
@@ -22,7 +23,7 @@ use crate::alerts::AlertRules;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::store::dates::Dates;
-use crate::store::{AlertReader, Query, StoreError};
+use crate::store::{AlertReader, Query, StoreError, TalkersReader};
 use crate::writer::StoreState;
 
 /// `Retry-After` of refused requests.
@@ -35,6 +36,8 @@ pub struct WebState {
     pub live: Live,
     /// Stored figures.
     pub query: Arc<dyn Query>,
+    /// Stored talkers.
+    pub talkers: StoredTalkers,
     /// Alerts.
     pub alerts: AlertInbox,
     /// The accounts and their statements.
@@ -60,6 +63,23 @@ pub struct WebState {
     pub signed_out: SignedOut,
     /// Limits of simultaneous use and of time.
     pub limits: WebLimits,
+}
+
+/// What is shown of talkers.
+#[derive(Debug, Clone)]
+pub struct StoredTalkers {
+    /// Their records.
+    pub store: Arc<dyn TalkersReader>,
+    /// Names of addresses, if `http.dns` is on.
+    pub names: Option<AddressNames>,
+}
+
+impl StoredTalkers {
+    /// Talkers of a store, with names by the host's resolver if `dns` is true.
+    #[must_use]
+    pub fn new(store: Arc<dyn TalkersReader>, dns: bool) -> Self {
+        Self { store, names: dns.then(AddressNames::of_host) }
+    }
 }
 
 /// What is shown of alerts.

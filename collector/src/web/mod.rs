@@ -18,6 +18,7 @@ mod guard;
 mod limits;
 mod live;
 mod mix;
+mod names;
 mod openapi;
 mod overview;
 mod params;
@@ -29,6 +30,10 @@ mod series;
 mod server;
 mod session;
 mod sign_in;
+mod talkers;
+mod talkers_csv;
+mod talkers_search;
+mod talkers_view;
 mod throttle;
 mod tls;
 mod turns;
@@ -58,12 +63,13 @@ use utoipa_axum::routes;
 pub use self::access::Access;
 use self::access::Asker;
 use self::app::App;
-pub use self::app::{AlertInbox, WebState};
+pub use self::app::{AlertInbox, StoredTalkers, WebState};
 use self::cache::Answer;
 use self::error::ApiError;
 use self::guard::Hosts;
 pub use self::limits::WebLimits;
 use self::limits::start_counters;
+pub use self::names::AddressNames;
 pub use self::session::SignedOut;
 pub use self::tls::{CertificateFiles, HttpTls, TlsError, own_client};
 use crate::accounts::exposition;
@@ -150,6 +156,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(alerts::alerts))
         .routes(routes!(alerts::rules))
         .routes(routes!(alerts::silences))
+        .routes(routes!(talkers::talkers))
+        .routes(routes!(talkers_search::search))
         .routes(routes!(events::events))
         .routes(routes!(live::live))
         .routes(routes!(overview::overview))

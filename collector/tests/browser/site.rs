@@ -12,7 +12,7 @@ use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
 use collector::store::{Batch, Commit, Epoch, SessionBatch, Store};
 use collector::time::{boot, now_ns};
-use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, StoredTalkers, WebLimits, WebState, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -131,6 +131,7 @@ impl Site {
         let state = WebState {
             live: live.clone(),
             query: store.clone(),
+            talkers: StoredTalkers::new(store.clone(), false),
             alerts: AlertInbox {
                 store: store.clone(),
                 rules: Arc::new(move || in_force.lock().unwrap().clone()),

@@ -14,7 +14,7 @@ use collector::run::Health;
 use collector::store::dates::Dates;
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
-use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, StoredTalkers, WebLimits, WebState, serve};
 use collector::writer::{
     BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
 };
@@ -75,6 +75,7 @@ impl Working {
         let state = WebState {
             live: Live::new(),
             query: self.store.clone(),
+            talkers: StoredTalkers::new(self.store.clone(), false),
             alerts: AlertInbox { store: self.store.clone(), rules: Arc::new(AlertRules::default) },
             book: AccountBook::new(self.store.clone(), vec![]),
             dates: Dates::default(),

@@ -12,4 +12,5 @@ mod live;
 mod memory;
 mod page;
 mod server;
+mod talkers;
 mod tls;

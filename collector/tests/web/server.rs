@@ -9,7 +9,9 @@ use collector::live::Live;
 use collector::metrics::Metrics;
 use collector::store::dates::Dates;
 use collector::time::{boot, now_ns};
-use collector::web::{Access, AlertInbox, HttpTls, SignedOut, WebLimits, WebState, serve};
+use collector::web::{
+    Access, AddressNames, AlertInbox, HttpTls, SignedOut, StoredTalkers, WebLimits, WebState, serve,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use wire::Seq;
@@ -43,7 +45,13 @@ pub async fn server() -> Server {
 
 /// A server with this clock of the store.
 pub async fn server_by(dates: Dates) -> Server {
-    complete(None, Access::default(), WebLimits::default(), None, dates).await
+    complete(None, Access::default(), WebLimits::default(), None, dates, None).await
+}
+
+/// A server that knows names of addresses.
+pub async fn named_by(names: AddressNames) -> Server {
+    let dates = Dates::awaited();
+    complete(None, Access::default(), WebLimits::default(), None, dates, Some(names)).await
 }
 
 /// A server with this state of the writer and this access.
@@ -69,7 +77,7 @@ pub async fn encrypted(
 ) -> Server {
     let dates = Dates::awaited();
     dates.set(now_ns(), boot(), Duration::ZERO);
-    complete(writer, access, limits, tls, dates).await
+    complete(writer, access, limits, tls, dates, None).await
 }
 
 async fn complete(
@@ -78,6 +86,7 @@ async fn complete(
     limits: WebLimits,
     tls: Option<HttpTls>,
     dates: Dates,
+    names: Option<AddressNames>,
 ) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -87,6 +96,7 @@ async fn complete(
     let state = WebState {
         live: live.clone(),
         query: memory.clone(),
+        talkers: StoredTalkers { store: memory.clone(), names },
         alerts: AlertInbox { store: memory.clone(), rules: Arc::new(rules) },
         book: book.clone(),
         dates: dates.clone(),

@@ -26,6 +26,7 @@ pub mod split;
 pub mod tables;
 pub mod tags;
 pub mod talker_groups;
+pub mod talker_record;
 pub mod talker_search;
 pub mod talkers;
 pub mod talkers_at;

@@ -13,7 +13,7 @@ use collector::metrics::Metrics;
 use collector::store::dates::Dates;
 use collector::store::sqlite::SqliteStore;
 use collector::time::boot;
-use collector::web::{Access, AlertInbox, SignedOut, WebLimits, WebState, serve};
+use collector::web::{Access, AlertInbox, SignedOut, StoredTalkers, WebLimits, WebState, serve};
 use tokio::sync::watch;
 use wire::WallNs;
 use wire::id::ClientId;
@@ -68,6 +68,7 @@ fn start() -> SocketAddr {
             let state = WebState {
                 live,
                 query: store.clone(),
+                talkers: StoredTalkers::new(store.clone(), false),
                 alerts: AlertInbox { store: store.clone(), rules: Arc::new(AlertRules::default) },
                 book: AccountBook::new(store, vec![]),
                 dates,
