@@ -17,6 +17,7 @@ mod pages;
 mod programs;
 mod real;
 mod site;
+mod talkers;
 mod thousand;
 mod time;
 mod values;

@@ -156,7 +156,8 @@ async fn a_client_is_looked_into() {
     assert!(taken[2].as_u64().unwrap() > 5000, "{}", taken[2]);
     // Back to live, and to the overview.
     browser.click("#pause").await;
-    browser.until("location.hash.endsWith('?range=300')").await;
+    // The talkers that the drag has opened stay.
+    browser.until("location.hash.endsWith('?range=300&talkers=rx-host-rate')").await;
     browser.until(&format!("{newest} > {before} + 2000")).await;
     browser.click("#back").await;
     browser.until(&format!("{}?.textContent.includes('bit/s') === true", row("web-1"))).await;

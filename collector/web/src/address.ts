@@ -2,6 +2,7 @@
 
 import { partsOf, pathOf, type Subject, subjectOf } from "./subject";
 import { type Tags, tagsOf } from "./tags";
+import { askFor, type Who, whoOf } from "./talkers/who";
 import { TimeRange } from "./view/range";
 
 /** What the inbox shows unless another time is asked for, milliseconds. */
@@ -18,6 +19,8 @@ export interface Look {
 /** What a client's page shows. */
 export interface ClientState extends Look {
   nic: string;
+  /** Which talkers are shown; `null`: none. */
+  who: Who | null;
 }
 
 /** Columns of the overview, in their order. The client's is always there. */
@@ -69,12 +72,20 @@ export interface AlertsState {
   client: string;
 }
 
+/** Which talkers are searched for. */
+export interface TalkersState {
+  range: TimeRange;
+  /** An address or a prefix; may be empty. */
+  address: string;
+}
+
 export type Address =
   | { page: "overview"; state: OverviewState }
   | { page: "client"; client: string; state: ClientState }
   | { page: "group"; tags: Tags; look: Look }
   | { page: "compare"; subjects: Subject[]; look: Look }
   | { page: "alerts"; state: AlertsState }
+  | { page: "talkers"; state: TalkersState }
   | { page: "accounts" };
 
 /** What groups are shown over unless another range is asked for, milliseconds. */
@@ -97,7 +108,7 @@ export function parse(hash: string): Address {
   const query = new URLSearchParams(rest);
   const [kind, name = "", nic = ""] = partsOf(path);
   if (kind === "client" && name) {
-    return { page: "client", client: name, state: { nic, ...lookOf(query) } };
+    return { page: "client", client: name, state: { nic, who: whoOf(query), ...lookOf(query) } };
   }
   if (kind === "group") return { page: "group", tags: tagsOf(name), look: lookOf(query, DAY) };
   if (kind === "compare") {
@@ -108,6 +119,10 @@ export function parse(hash: string): Address {
   if (kind === "alerts") {
     const [rule, client] = [query.get("rule") ?? "", query.get("client") ?? ""];
     return { page: "alerts", state: { range: TimeRange.of(query, WEEK), rule, client } };
+  }
+  if (kind === "talkers") {
+    const address = query.get("address") ?? "";
+    return { page: "talkers", state: { range: TimeRange.of(query, DAY), address } };
   }
   if (kind === "accounts") return { page: "accounts" };
   const state = {
@@ -134,8 +149,25 @@ const join = (path: string, query: URLSearchParams): string =>
 
 export const clientPath = (client: string): string => `#${pathOf({ kind: "client", client })}`;
 
-export const clientAddress = (client: string, { nic, ...look }: ClientState): string =>
-  subjectAddress({ kind: "nic", client, nic }, look);
+export function clientAddress(client: string, { nic, who, ...look }: ClientState): string {
+  const query = queryOf(look);
+  askFor(query, who);
+  return join(pathOf({ kind: "nic", client, nic }), query);
+}
+
+/** An address of a NIC's page, with its talkers. */
+export function askForTalkers(address: string, who: Who): string {
+  const [path = "", rest = ""] = address.replace(/^#/, "").split("?");
+  const query = new URLSearchParams(rest);
+  askFor(query, who);
+  return join(path, query);
+}
+
+export function talkersAddress({ range, address }: TalkersState): string {
+  const query = !range.live || range.length !== DAY ? range.query() : new URLSearchParams();
+  if (address) query.set("address", address);
+  return join("/talkers", query);
+}
 
 /** The page of something, over the same range. */
 export const subjectAddress = (subject: Subject, look: Look): string =>

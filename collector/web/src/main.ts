@@ -18,12 +18,13 @@ import { healthListeners, watchStore } from "./live";
 import { showOverview } from "./overview/page";
 import { health } from "./presence";
 import { askForToken } from "./signin";
+import { showTalkers } from "./talkers/search";
 import { applyTheme, switchTheme, type Theme, theme } from "./theme";
 import { inUtc, shownZone, switchZone } from "./time";
 import { switchUnit, unit } from "./units";
 
 /** The links in the header, and the pages that they lead to. */
-const LINKS = { "to-alerts": "alerts", "to-accounts": "accounts" };
+const LINKS = { "to-alerts": "alerts", "to-talkers": "talkers", "to-accounts": "accounts" };
 const THEME_SIGNS: Record<Theme, string> = { auto: "◐", dark: "●", light: "○" };
 
 const byId = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
@@ -35,6 +36,7 @@ function frame(): void {
   document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
   write(byId("skip"), t("skip"));
   write(byId("to-accounts"), t("accounts"));
+  write(byId("to-talkers"), t("talkers"));
   write(byId("alerts-name"), t("alerts"));
   byId("pages").setAttribute("aria-label", t("pages"));
   showFiring();
@@ -77,6 +79,7 @@ function pageOf(address: Address, main: HTMLElement): () => void {
   if (address.page === "group") return showGroup(main, address.tags, address.look);
   if (address.page === "compare") return showCompare(main, address.subjects, address.look);
   if (address.page === "alerts") return showAlerts(main, address.state);
+  if (address.page === "talkers") return showTalkers(main, address.state);
   if (address.page === "accounts") return showAccounts(main);
   return showOverview(main, address.state);
 }

@@ -8,6 +8,7 @@ import {
   overviewAddress,
   parse,
   subjectAddress,
+  talkersAddress,
 } from "../src/address";
 import { pathOf, subjectOf } from "../src/subject";
 
@@ -21,6 +22,7 @@ function kept(hash: string): string {
   if (address.page === "compare") {
     return compareAddress(address.subjects.map(pathOf), address.look);
   }
+  if (address.page === "talkers") return talkersAddress(address.state);
   if (address.page === "alerts") return alertsAddress(address.state);
   return address.page === "client"
     ? clientAddress(address.client, address.state)
@@ -50,6 +52,10 @@ test.each([
   "#/client/web-1/eth0?range=2592000&peaks=0&scale=log",
   "#/client/web-1/eth0.100?from=1790000000000&to=1790000600000",
   "#/client/a%2Fb%3Fc%23d/eth0%2F1?range=60",
+  "#/client/web-1/eth0?range=300&talkers=tx-owner-link",
+  "#/client/web-1/eth0?range=300&talkers=rx-host-rate&at=1790000000500",
+  "#/talkers",
+  "#/talkers?range=604800&address=2001%3Adb8%3A%3A%2F32",
 ])("%s stays as it is", (hash) => {
   expect(kept(hash)).toBe(hash);
 });
@@ -62,6 +68,10 @@ test.each([
   ["#/?columns=tx,rx,password", "#/?columns=rx%2Ctx"],
   ["#/?columns=recent,utilisation,rx,tx,peak,peak10,lost,state", "#/"],
   ["#/client/web-1", "#/client/web-1/?range=300"],
+  [
+    "#/client/web-1/eth0?range=60&talkers=all&at=soon",
+    "#/client/web-1/eth0?range=60&talkers=rx-host-rate",
+  ],
   ["#/client/web-1/eth0?range=60&scale=linear", "#/client/web-1/eth0?range=60"],
   ["#/client/web-1/eth0?range=17", "#/client/web-1/eth0?range=300"],
   ["#/client/web-1/eth0?from=9&to=5", "#/client/web-1/eth0?range=300"],

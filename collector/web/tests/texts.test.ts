@@ -59,6 +59,9 @@ test("each text is used", () => {
     "told_",
     "warn_",
     "rule_",
+    "by_",
+    "scale_",
+    "owner_",
   ];
   for (const name of Object.keys(en)) {
     if (!made.some((prefix) => name.startsWith(prefix))) {

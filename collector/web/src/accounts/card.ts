@@ -51,7 +51,7 @@ function meter([used, projected]: Drawn["percents"]): HTMLElement[] {
 function nicAddress({ client, nic }: Share, { from, as_of }: Statement): string {
   const [begin, end] = [Date.parse(from), Date.parse(as_of)];
   const range = TimeRange.last(0).between(begin, Math.max(begin + 1, end), end);
-  return clientAddress(client, { nic, range, peaks: true, log: false });
+  return clientAddress(client, { nic, who: null, range, peaks: true, log: false });
 }
 
 const link = (about: Record<string, string>, text: string) => (): HTMLElement =>

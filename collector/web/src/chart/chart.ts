@@ -21,6 +21,8 @@ const LEAST_DRAG = 4;
 interface Handlers {
   /** A range was dragged over. */
   zoom: (from: number, to: number) => void;
+  /** A time was clicked at. */
+  pick: (time: number) => void;
   /** The pointer is at a time, or away. */
   hover: (time: number | null) => void;
 }
@@ -86,7 +88,17 @@ export class Chart {
   }
 
   private make(): uPlot {
-    return new uPlot(this.options(), this.shown.data, this.place);
+    const plot = new uPlot(this.options(), this.shown.data, this.place);
+    let pressed = 0;
+    plot.over.addEventListener("pointerdown", ({ clientX }) => {
+      pressed = clientX;
+    });
+    plot.over.addEventListener("click", ({ clientX }) => {
+      if (Math.abs(clientX - pressed) >= LEAST_DRAG) return;
+      const left = clientX - plot.over.getBoundingClientRect().left;
+      this.on.pick(plot.posToVal(left, "x") * 1000);
+    });
+    return plot;
   }
 
   private options(): uPlot.Options {

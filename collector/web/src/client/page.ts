@@ -6,12 +6,14 @@ import { mirrored } from "../chart/mirrored";
 import { bend } from "../chart/scale";
 import type { Shown } from "../chart/shown";
 import { compareWith } from "../compare/chosen";
-import { element, keepAddress, onChange, showTitle, write } from "../dom";
+import { button, element, keepAddress, onChange, showTitle, write } from "../dom";
 import { t } from "../i18n";
 import { followOne } from "../live";
 import { ledger } from "../losses";
-import { end, type Points, percentile } from "../points";
+import { end, type Points, percentile, rate } from "../points";
 import { now } from "../presence";
+import { TalkersPanel } from "../talkers/panel";
+import { USUAL, type Who } from "../talkers/who";
 import * as units from "../units";
 import { csv, directions } from "../view/export";
 import { LENGTHS } from "../view/range";
@@ -28,6 +30,8 @@ const REFRESH = 10_000;
 /** Figures that change are read four times a second at most. */
 const READABLE = 250;
 const PERCENTILE_OF = 5 * 60_000;
+/** Talkers are stored by the minute. */
+const MINUTE = 60_000;
 
 /** Where things are shown. */
 class Places {
@@ -40,13 +44,13 @@ class Places {
   readonly mix = element("section", { id: "mix", class: "panels", "aria-label": t("mix") });
   readonly events = element("ul", { id: "events" });
 
-  into(main: HTMLElement, nics: HTMLElement, view: HTMLElement): void {
+  into(main: HTMLElement, nics: HTMLElement, view: HTMLElement, talkers: HTMLElement): void {
     const back = element("a", { href: "#/", id: "back" }, `← ${t("back")}`);
     const summary = element("section", { "aria-label": t("figures") }, this.figures, this.losses);
     const events = element("section", {}, element("h3", {}, t("events")), this.events);
     main.append(
       ...[element("p", {}, back), this.title, this.facts, this.tags],
-      ...[this.note, nics, view],
+      ...[this.note, nics, view, talkers],
       element("div", { class: "panels" }, summary, events),
       ...[element("h3", {}, t("mix")), this.mix],
     );
@@ -77,18 +81,28 @@ class ClientPage implements Viewed {
     this.places.tags.replaceChildren(...links);
   });
   private listed: api.Happenings | null = null;
+  private readonly talkers = new TalkersPanel({
+    choose: (how) => this.look(how),
+    close: () => this.closeTalkers(),
+  });
+  private readonly opener = button(t("talkersOpen"), "talkers-open", () => this.look({ at: null }));
   private nic: string;
+  private who: Who | null;
   private readonly unfollow: () => void;
 
   constructor(
     main: HTMLElement,
     private readonly id: string,
-    { nic, ...look }: ClientState,
+    { nic, who, ...look }: ClientState,
   ) {
     this.nic = nic;
+    this.who = who;
     const choices = { lengths: LENGTHS, peaks: true, compare: true };
     this.view = new View(this, look, t("chart", id), choices);
-    this.places.into(main, this.nics.element, this.view.element);
+    const hint = element("span", { class: "note" }, t("talkersHint"));
+    const asking = element("p", { class: "tools" }, this.opener, hint);
+    this.view.element.append(asking);
+    this.places.into(main, this.nics.element, this.view.element, this.talkers.element);
     this.view.every(REFRESH, () => void this.load());
     this.unfollow = followOne(this.id, {
       client: (told, again) => this.onClient(told, again),
@@ -101,11 +115,12 @@ class ClientPage implements Viewed {
   leave(): void {
     this.unfollow();
     this.stored.stop();
+    this.talkers.leave();
     this.view.leave();
   }
 
   address(look: Look): string {
-    return clientAddress(this.id, { nic: this.nic, ...look });
+    return clientAddress(this.id, { nic: this.nic, who: this.who, ...look });
   }
 
   file(): string {
@@ -132,6 +147,45 @@ class ClientPage implements Viewed {
       points.starts[index] as number,
       point.interval_ns / 1e6,
     ]);
+  }
+
+  /** Shows who made a point: the sample itself or its minute; of a longer one, all its time. */
+  pick(time: number): void {
+    const points = this.inSight();
+    const index = points.at(time);
+    const point = index === null ? undefined : points.all[index];
+    if (!point) return;
+    const direction = rate(point, "tx") > rate(point, "rx") ? "tx" : "rx";
+    const short = point.interval_ns / 1e6 <= MINUTE;
+    this.who ??= { ...USUAL, direction };
+    this.look({ at: short ? time : null });
+    if (!short) this.view.between(Date.parse(point.time), end(point));
+    this.talkers.focus();
+  }
+
+  /** What was selected is looked into. */
+  dragged(): void {
+    this.look({ at: null });
+  }
+
+  /** Shows talkers, otherwise than before. */
+  private look(how: Partial<Who>): void {
+    this.who = { ...(this.who ?? USUAL), ...how };
+    this.changed(false);
+    this.showTalkers();
+  }
+
+  private closeTalkers(): void {
+    this.who = null;
+    this.changed(false);
+    this.showTalkers();
+    this.opener.focus();
+  }
+
+  private showTalkers(): void {
+    const [from, to] = this.view.limits();
+    this.opener.setAttribute("aria-expanded", String(this.who !== null));
+    this.talkers.show({ client: this.id, nic: this.nic, from, to }, this.nic ? this.who : null);
   }
 
   note(text: string): void {
@@ -179,6 +233,7 @@ class ClientPage implements Viewed {
   private async load(): Promise<void> {
     const { nic } = this;
     if (!nic) return;
+    this.showTalkers();
     const [from, to] = this.view.limits();
     try {
       const { live } = this.view.look.range;

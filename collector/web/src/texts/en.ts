@@ -1,9 +1,11 @@
 // Texts in English. What stands in braces is filled in.
 
 import { alerts } from "./en-alerts";
+import { talkers } from "./en-talkers";
 
 export const en = {
   ...alerts,
+  ...talkers,
   skip: "Skip to the content",
   language: "中文",
   connecting: "connecting",

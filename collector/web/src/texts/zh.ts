@@ -2,9 +2,11 @@
 
 import type { en } from "./en";
 import { alerts } from "./zh-alerts";
+import { talkers } from "./zh-talkers";
 
 export const zh: Record<keyof typeof en, string> = {
   ...alerts,
+  ...talkers,
   skip: "跳到内容",
   language: "English",
   connecting: "正在连接",

@@ -24,6 +24,10 @@ export interface Viewed {
   address: (look: Look) => string;
   /** What can be read out in sight, by time. */
   steps: () => Step[];
+  /** A time was clicked at, or entered by the keyboard. */
+  pick?: (time: number) => void;
+  /** A range was dragged over. */
+  dragged?: () => void;
   /** Says what went wrong. */
   note: (text: string) => void;
   /** Name of files, and of the picture. */
@@ -95,7 +99,11 @@ export class View {
     if (this.chart) this.chart.show(drawing);
     else {
       this.chart = new Chart(this.place, drawing, {
-        zoom: (from, to) => this.between(from, to),
+        zoom: (from, to) => {
+          this.between(from, to);
+          this.of.dragged?.();
+        },
+        pick: (time) => this.of.pick?.(time),
         hover: (time) => {
           this.hovered = time;
           this.plan();
@@ -167,6 +175,7 @@ export class View {
     "=": () => this.goTo(this.look.range.zoomed(0.5, now())),
     "-": () => this.goTo(this.look.range.zoomed(2, now())),
     "0": () => this.goTo(this.look.range.resumed()),
+    Enter: () => this.pick(),
     ArrowLeft: () => this.step(-1),
     ArrowRight: () => this.step(1),
     PageUp: () => this.goTo(this.look.range.moved(-1, now())),
@@ -179,6 +188,11 @@ export class View {
     if (!action) return;
     action();
     event.preventDefault();
+  }
+
+  /** Picks what the cursor is at. */
+  private pick(): void {
+    if (this.hovered !== null) this.of.pick?.(this.hovered);
   }
 
   /** Puts the cursor to what is before, -1, or after, 1. What moves on is paused. */
