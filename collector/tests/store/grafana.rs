@@ -8,9 +8,11 @@ use collector::store::{Commit, Store, Tagging};
 use serde_json::Value;
 use tokio_postgres::SimpleQueryMessage;
 use wire::WallNs;
+use wire::frame::Frame;
 use wire::tag::TagSet;
 
-use crate::batches::{Agent, SECOND, START, client as named, hello, sample};
+use crate::batches::{Agent, SECOND, START, batch, client as named, hello, sample};
+use crate::suite::minute;
 use crate::{cluster, postgres};
 
 /// The queries of the dashboard's variables, by name and in order, and those of its panels.
@@ -80,8 +82,11 @@ async fn every_query_of_the_dashboard_runs() {
         if with_rows {
             store.open_sessions(&named("web"), &hello(&[1]), WallNs(START)).await.unwrap();
             let now = collector::time::now_ns() / SECOND * SECOND;
-            let batch = Agent::new("web", 1, 1).next(vec![sample("eth0", now - SECOND, 1)]);
-            store.commit(&batch).await.unwrap();
+            let mut agent = Agent::new("web", 1, 1);
+            let samples = agent.frame(vec![sample("eth0", now - SECOND, 1)]);
+            let talkers = vec![minute(now - 120 * SECOND, 1)];
+            let talkers = Frame { talkers, ..agent.frame(vec![]) };
+            store.commit(&batch([agent.batch(vec![samples, talkers])])).await.unwrap();
             let site = TagSet::new(["site=ams".parse().unwrap()]).unwrap();
             store.record_tags(&named("web"), &site, WallNs(START), WallNs(now)).await.unwrap();
         }
@@ -91,8 +96,8 @@ async fn every_query_of_the_dashboard_runs() {
             let found = client.query(&query, &[]).await;
             rows += found.unwrap_or_else(|error| panic!("{query}: {error:?}")).len();
         }
-        // Four queries return one row in any case.
-        assert_eq!(rows, if with_rows { 11 } else { 4 });
+        // Four queries return one row in any case. Talkers are 4 and 2 by host, and as many by owner.
+        assert_eq!(rows, if with_rows { 23 } else { 4 });
     }
     for (tag, clients) in [("all", vec!["web"]), ("site=ams", vec!["web"]), ("site=fra", vec![])] {
         let found: BTreeMap<_, _> = values(&url, Some(tag)).await.into_iter().collect();
@@ -100,6 +105,23 @@ async fn every_query_of_the_dashboard_runs() {
         assert_eq!(found["group"], ["site"]);
         assert_eq!(found["client"], clients, "{tag}");
     }
+    // Talkers add up to what the NIC carried.
+    let talkers = panels(&url).await.into_iter().filter(|query| query.contains("FROM talkers_by_"));
+    let mut sums = Vec::new();
+    for query in talkers {
+        let name = if query.contains(" AS \"rx\"") { "rx" } else { "tx" };
+        let sum = format!("SELECT (sum({name}) * 60 / 8)::bigint FROM ({query}) AS q");
+        sums.push(client.query_one(&sum, &[]).await.unwrap().get::<_, i64>(0));
+        let names = format!("SELECT array_agg(metric ORDER BY {name} DESC) FROM ({query}) AS q");
+        let names: Vec<String> = client.query_one(&names, &[]).await.unwrap().get(0);
+        assert!(names.contains(&"rest".to_owned()), "{names:?}");
+        if name == "rx" {
+            let first = ["10.1.2.3", "unit nginx.service (worker)"];
+            assert!(first.contains(&names[0].as_str()), "{names:?}");
+        }
+    }
+    let (rx, tx) = (9001 + 5001 + 701 + 60 + 100, 77);
+    assert_eq!(sums, [rx, tx, rx, tx]);
     let groups = panels(&url).await.into_iter().find(|query| query.contains("no site")).unwrap();
     let row = client.query_one(&groups, &[]).await.unwrap();
     assert_eq!(row.get::<_, String>("metric"), "ams");
