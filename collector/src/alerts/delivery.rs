@@ -54,6 +54,7 @@ pub(super) fn digest<'a>(all: impl Iterator<Item = &'a MessageFacts> + Clone) ->
         nic: None,
         direction: None,
         name: None,
+        talkers: None,
         ..first
     }
 }

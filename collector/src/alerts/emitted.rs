@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::holder::Part;
+use super::message_talkers::AlertTalkers;
 use super::owner::Owner;
 use super::rule::AlertRule;
 use super::state::{Firing, Moment};
@@ -19,6 +20,8 @@ pub struct Emitted {
     pub what: What,
     /// When.
     pub at: Moment,
+    /// Who had the traffic, if it is about that and it is known.
+    pub talkers: Option<AlertTalkers>,
     pub(super) owner: Owner,
     pub(super) part: Part,
 }

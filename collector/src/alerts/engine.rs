@@ -205,7 +205,7 @@ impl Engine {
         }
         let rule = in_force.rules.rules[part.0].clone();
         let (subject, owner) = (subject(owner, part), owner.clone());
-        permit.send(Emitted { rule, subject, what, at, owner, part });
+        permit.send(Emitted { rule, subject, what, at, talkers: None, owner, part });
         true
     }
 

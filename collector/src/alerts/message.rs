@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wire::WallNs;
 
 use super::measure::{Measure, Side, Unit};
+use super::message_talkers::AlertTalkers;
 use crate::store::{AlertEvent, AlertIncident, AlertSubject};
 use crate::time::{Time, rough};
 
@@ -67,6 +68,9 @@ pub struct MessageFacts {
     pub resolved: Option<Time>,
     /// More, if there is any.
     pub detail: String,
+    /// Who had the traffic of the NIC, if it is about that and it is known.
+    #[serde(default)]
+    pub talkers: Option<AlertTalkers>,
 }
 
 /// What texts need beside the incident.
@@ -114,6 +118,7 @@ impl MessageFacts {
             fired: Time(incident.fired_ns),
             resolved: incident.resolved_ns.map(Time),
             detail: incident.detail.clone(),
+            talkers: None,
         }
     }
 
@@ -152,6 +157,7 @@ impl MessageFacts {
             fired: Time(WallNs(1_795_684_353_000_000_000)),
             resolved: None,
             detail: String::new(),
+            talkers: None,
         }
     }
 }
@@ -271,7 +277,7 @@ fn local(ns: WallNs, zone: &TimeZone) -> String {
 
 /// The page at the moment of an incident.
 fn link(url: &str, incident: &AlertIncident) -> String {
-    let AlertSubject { client, nic, .. } = &incident.subject;
+    let AlertSubject { client, nic, direction, .. } = &incident.subject;
     let url = url.trim_end_matches('/');
     if client.is_empty() {
         return format!("{url}/");
@@ -281,7 +287,13 @@ fn link(url: &str, incident: &AlertIncident) -> String {
     let begin = incident.since_ns.min(worst_ns).max(worst_ns.saturating_sub(3_600_000_000_000));
     let (from, to) = (begin.saturating_sub(AROUND_NS), worst_ns.saturating_add(AROUND_NS));
     let [from, to] = [from, to].map(|ns| ns / 1_000_000);
-    format!("{url}/#/client/{}/{}?from={from}&to={to}", escaped(client), escaped(nic))
+    let page = format!("{url}/#/client/{}/{}?from={from}&to={to}", escaped(client), escaped(nic));
+    if nic.is_empty() {
+        return page;
+    }
+    // With the talkers of that moment.
+    let way = if direction == "tx" { "tx" } else { "rx" };
+    format!("{page}&talkers={way}-host-rate&at={}", worst_ns / 1_000_000)
 }
 
 /// A part of a path, as `encodeURIComponent` writes it.

@@ -6,6 +6,7 @@
 //! - [`config`] and [`AlertRules`]: what is watched, checked at the start and at reload.
 //! - [`Engine`]: judges each sample as it arrives ([`state`] decides), and every second what [`watch`]
 //!   sees: clients that are down, clocks, certificates, the store, the disk.
+//! - [`with_talkers`]: what is about a NIC waits a moment for the talkers of its sample.
 //! - [`Recorder`]: writes an incident and the messages about it in one transaction. Of collectors of one
 //!   database the first one does; the others see it. What no rule of any of them is about any more, ends
 //!   (`keepers`).
@@ -28,6 +29,8 @@ mod looks;
 pub mod measure;
 mod memory_outbox;
 mod message;
+mod message_talkers;
+mod naming;
 mod outbox;
 mod owner;
 mod queued_change;
@@ -35,6 +38,7 @@ mod quiet;
 mod recorder;
 mod rule;
 mod samples;
+mod seen_talkers;
 mod silence;
 pub mod state;
 mod targets;
@@ -47,6 +51,8 @@ pub use self::delivery::DELIVERIES;
 pub use self::engine::Engine;
 pub use self::keepers::CONFIRM;
 pub use self::message::{MessageFacts, side, title};
+pub use self::message_talkers::{AlertOwner, AlertTalker, AlertTalkers};
+pub use self::naming::{AlertTap, with_talkers};
 pub use self::outbox::AlertOutbox;
 pub use self::owner::{Judge, Owner};
 pub use self::recorder::{FIRING, Recorder};

@@ -8,6 +8,7 @@ use wire::WallNs;
 use super::emitted::{Emitted, What};
 use super::memory_outbox::MemoryDelivery;
 use super::message::MessageFacts;
+use super::message_talkers::AlertTalkers;
 use super::outbox::AlertOutbox;
 use crate::store::{
     AlertChange, AlertEnd, AlertIncident, AlertRef, AlertSubject, EndMessage, QueuedMessage,
@@ -197,6 +198,8 @@ pub(super) fn incident(emitted: &Emitted) -> AlertIncident {
             (firing, firing.worst, String::new(), None, Some((*ended).to_owned()))
         }
     };
+    let talkers = emitted.talkers.as_ref().filter(|_| detail.is_empty());
+    let detail = talkers.map_or_else(|| detail.clone(), AlertTalkers::line);
     AlertIncident {
         id: firing.id.to_string(),
         rule: rule.name.to_string(),

@@ -195,6 +195,7 @@ impl Recorder {
         let incident = incident(&emitted);
         let rules = self.engine.rules();
         let facts = self.facts(&incident, &rules);
+        let facts = MessageFacts { talkers: emitted.talkers.clone(), ..facts };
         let event = emitted.what.event();
         let resolved = event == AlertEvent::Resolved;
         // Trouble that is over in quiet hours is told after them.

@@ -191,7 +191,11 @@ impl Live {
         shard.table.observe(client, frame, now_ns, tap.map(|_| &mut tapped));
         shard.watchers.on_frame(client, frame, now_ns);
         drop(shard);
-        if let Some(tap) = tap.filter(|_| !tapped.is_empty()) {
+        let Some(tap) = tap else { return };
+        if !frame.talkers.is_empty() {
+            tap.on_talkers(client, &frame.talkers);
+        }
+        if !tapped.is_empty() {
             tap.on_samples(client, &tapped);
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use wire::frame::Sample;
 use wire::id::ClientId;
+use wire::talkers::Talkers;
 
 /// Takes samples as they arrive, in the task that received them: it must be quick.
 pub trait SampleTap: Send + Sync + Debug {
@@ -12,6 +13,9 @@ pub trait SampleTap: Send + Sync + Debug {
 
     /// Takes the samples of a frame that are new.
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]);
+
+    /// Takes the talkers of a frame, which may have come before.
+    fn on_talkers(&self, _client: &ClientId, _records: &[Talkers]) {}
 }
 
 /// A sample, and what it is among those of its NIC.

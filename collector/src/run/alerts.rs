@@ -13,6 +13,7 @@ use crate::accounts::AccountBook;
 use crate::alerts::watch::{self, CertificateEnd, Sights};
 use crate::alerts::{
     AlertOutbox, AlertRules, AlertsSection, CONFIRM, Engine, Recorder, Target, targets,
+    with_talkers,
 };
 use crate::config::Config;
 use crate::live::Live;
@@ -62,7 +63,8 @@ impl Alerting {
     ) -> Result<Self, Problem> {
         let plan = AlertPlan::of(&config.alerts)?;
         let (engine, emitted) = Engine::new(plan.rules);
-        live.set_tap(engine.clone());
+        let (tap, emitted) = with_talkers(engine.clone(), emitted);
+        live.set_tap(tap);
         let run = run_number();
         let outbox = Arc::new(AlertOutbox::new(store.clone(), run));
         outbox.serve(plan.targets);

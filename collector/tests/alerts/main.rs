@@ -12,3 +12,4 @@ mod receiver;
 mod receivers;
 mod rules;
 mod store_away;
+mod talkers;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::alerts::{
-    AlertOutbox, AlertRules, AlertsSection, CONFIRM, Engine, Recorder, targets,
+    AlertOutbox, AlertRules, AlertsSection, CONFIRM, Engine, Recorder, targets, with_talkers,
 };
 use collector::config::{self, Config};
 use collector::live::Live;
@@ -74,7 +74,8 @@ impl Parts {
     ) -> Self {
         let live = Live::new();
         let (engine, emitted) = Engine::new(AlertRules::of(section).unwrap());
-        live.set_tap(engine.clone());
+        let (tap, emitted) = with_talkers(engine.clone(), emitted);
+        live.set_tap(tap);
         let outbox = Arc::new(AlertOutbox::new(store.clone(), run));
         outbox.serve(targets(section).unwrap());
         let url = section.url.clone();

@@ -143,7 +143,10 @@ test("it leads to its moment, of a long one to the worst", () => {
   const begin = Date.parse(alert.since);
   // 48 min until now, and as much before and after.
   const length = NOW - begin;
-  expect(placeOf(alert, NOW)).toBe(`#/client/web-1/eth0?from=${begin - length}&to=${NOW + length}`);
+  const range = `from=${begin - length}&to=${NOW + length}`;
+  const who = `talkers=rx-host-rate&at=${Date.parse(alert.worst_at)}`;
+  expect(placeOf(alert, NOW)).toBe(`#/client/web-1/eth0?${range}&${who}`);
+  expect(placeOf({ ...alert, measure: "clock" }, NOW)).toBe(`#/client/web-1/eth0?${range}`);
   const week = { ...alert, since: "2026-11-19T00:00:00Z" };
   const [from, to] = [...placeOf(week, NOW).matchAll(/\d{13}/g)].map(Number);
   const bad = Date.parse(alert.worst_at);

@@ -1,7 +1,8 @@
 // Alerts in words: what happened, where, why, and who was told. What comes from outside is text.
 
-import { around, momentAddress } from "../address";
+import { around, askForTalkers, momentAddress } from "../address";
 import { isText, type Text, t } from "../i18n";
+import { USUAL } from "../talkers/who";
 import { fromTo, moment } from "../time";
 import * as units from "../units";
 import type { Alert, AlertUnit, Delivery, Rule, Silence } from "./api";
@@ -54,18 +55,25 @@ export function where({ client, alias, nic, direction, name }: Alert): string {
   return [host, nic, way, name].filter(Boolean).join(" ");
 }
 
+/** What is measured of a NIC's samples: somebody made it. */
+const TALKED: ReadonlySet<string> = new Set(["loss", "utilisation", "peak_1ms", "rate"]);
+
 /** The page at the moment of an alert. Nothing if it is about the collector. `now`: milliseconds since
  *  1970, of the collector. */
 export function placeOf(it: Alert, now: number): string {
-  const { measure, client, nic, since, resolved, worst_at } = it;
+  const { measure, client, nic, direction, since, resolved, worst_at } = it;
   if (measure === "account") return "#/accounts";
   if (!client) return "";
   const begin = Date.parse(since);
   const length = Math.max(0, (resolved ? Date.parse(resolved) : now) - begin);
-  if (length <= SHOWN) return momentAddress(client, nic ?? "", begin, length);
+  const worst = Date.parse(worst_at);
   // Of a long one, the worst: its beginning may be days ago.
-  const [from, to] = around(Date.parse(worst_at), SHOWN / 2);
-  return momentAddress(client, nic ?? "", Math.max(begin, from), (to - from) / 2);
+  const [from, to] = around(worst, SHOWN / 2);
+  const long = [Math.max(begin, from), (to - from) / 2] as const;
+  const shown = length <= SHOWN ? ([begin, length] as const) : long;
+  const page = momentAddress(client, nic ?? "", ...shown);
+  if (!(nic && TALKED.has(measure))) return page;
+  return askForTalkers(page, { ...USUAL, direction: direction ?? USUAL.direction, at: worst });
 }
 
 /** Since when it fires, or from when to when it did. */
