@@ -74,7 +74,7 @@ fn key(talker: &Talker) -> Key {
 }
 
 /// Compares the lists of the whole time in which a trace was replayed with it. `late` packets are in no
-/// table.
+/// table. Others may lose their names where the sampler is late: such lists are held to their bounds.
 pub fn compare(file: &Path, reports: Vec<TalkersReport>, late: u64) -> Talkers {
     let truth = tshark(file);
     let all = truth.values().fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
@@ -82,10 +82,11 @@ pub fn compare(file: &Path, reports: Vec<TalkersReport>, late: u64) -> Talkers {
     let mut minutes = reports.into_iter().map(|it| it.record);
     let mut record = minutes.next().unwrap();
     minutes.for_each(|minute| record.merge(&minute));
-    let (list, exact) = (&record.rx, late == 0);
+    let list = &record.rx;
+    let exact = list.error_bytes == Bytes(0);
     println!("{} of {} talkers, {late} late", list.talkers.len(), truth.len());
     assert_eq!((list.total_bytes, list.total_packets), (Bytes(all.0), Packets(all.1)));
-    assert_eq!(list.error_bytes == Bytes(0), exact, "so few talkers are all in the table");
+    assert!(!exact || late == 0, "{late} late packets are in no table");
     assert!(!exact || list.distinct.abs_diff(truth.len() as u64) <= list.distinct_error);
     let mut left = truth.clone();
     for talker in &list.talkers {
@@ -99,6 +100,7 @@ pub fn compare(file: &Path, reports: Vec<TalkersReport>, late: u64) -> Talkers {
     for (key, (bytes, _)) in &left {
         assert!(Bytes(*bytes) <= list.unlisted_bytes, "{key:?} is missing");
     }
-    assert_eq!(list.talkers.len(), truth.len().min(TALKERS_MAX));
+    let most = truth.len().min(TALKERS_MAX);
+    assert!(list.talkers.len() == most || !exact && list.talkers.len() < most);
     record
 }
