@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 
 use super::netlink::Netlink;
 use super::rtnetlink::RawMessage;
+
+/// How long to wait for an answer: whoever waits takes samples too. The kernel answers at once.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Access to the kernel's lists of addresses and of listening sockets, of this network namespace.
 #[derive(Debug)]
@@ -22,8 +26,8 @@ impl OwnEnds {
     /// # Errors
     /// If the system provides none for addresses.
     pub fn open() -> io::Result<Self> {
-        let sockets = Netlink::open(NETLINK_SOCK_DIAG).ok();
-        Ok(Self { addresses: Netlink::open(NETLINK_ROUTE)?, sockets })
+        let sockets = open(NETLINK_SOCK_DIAG).ok();
+        Ok(Self { addresses: open(NETLINK_ROUTE)?, sockets })
     }
 
     /// The addresses of all NICs.
@@ -32,18 +36,32 @@ impl OwnEnds {
     /// If the kernel refuses. A change during the dump is told by an event.
     pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
         let mut addresses = Vec::new();
-        self.addresses.dump(RawMessage::get_addresses(), |message| {
+        let done = self.addresses.dump(RawMessage::get_addresses(), |message| {
             addresses.extend(message.address());
-        })?;
-        Ok(addresses)
+        });
+        if done.is_err() {
+            // The rest of the answer is dropped with the socket.
+            self.addresses = open(NETLINK_ROUTE)?;
+        }
+        done.map(|_whole| addresses)
     }
 
     /// The TCP ports that are listened on. The kernel looks at its listening sockets only, however many
     /// connections there are (`inet_diag_dump_icsk`).
     ///
     /// # Errors
-    /// If the kernel refuses, or has no list.
+    /// If the kernel refuses, or has no list: then it is not asked again.
     pub fn listening(&mut self) -> io::Result<Vec<u16>> {
+        let ports = self.list_listening();
+        match &ports {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.sockets = None,
+            Err(_) if self.sockets.is_some() => self.sockets = Some(open(NETLINK_SOCK_DIAG)?),
+            _ => {}
+        }
+        ports
+    }
+
+    fn list_listening(&mut self) -> io::Result<Vec<u16>> {
         let sockets = self.sockets.as_mut();
         let sockets = sockets.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
         let mut ports = Vec::new();
@@ -54,6 +72,12 @@ impl OwnEnds {
         }
         Ok(ports)
     }
+}
+
+fn open(protocol: isize) -> io::Result<Netlink<RawMessage>> {
+    let mut netlink = Netlink::open(protocol)?;
+    netlink.set_patience(PATIENCE)?;
+    Ok(netlink)
 }
 
 #[cfg(test)]

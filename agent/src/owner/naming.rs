@@ -1,6 +1,8 @@
 //! What a cgroup's path says of its owner, by the conventions of systemd, container runtimes and
 //! Kubernetes. Whoever may make cgroups may name them as they like: a name is no proof of identity.
 
+use std::net::IpAddr;
+
 use wire::talkers::{OWNER_NAME_MAX, OwnerKind, PROCESS_NAME_MAX};
 
 /// Hexadecimal digits of a container's id.
@@ -93,7 +95,7 @@ fn container(before: &str, part: &str) -> Option<String> {
 /// The outermost unit; of a user's manager, also the unit that it runs.
 fn unit(parts: &[&str]) -> Option<String> {
     // An underscore goes before names that the kernel or systemd would read otherwise.
-    let plain = |part: &&str| part.strip_prefix('_').unwrap_or(part).to_owned();
+    let plain = |part: &&str| without_connection(part.strip_prefix('_').unwrap_or(part));
     let is_unit =
         |part: &&&str| UNITS.iter().any(|kind| part.len() > kind.len() && part.ends_with(kind));
     let mut units = parts.iter().filter(is_unit);
@@ -102,6 +104,24 @@ fn unit(parts: &[&str]) -> Option<String> {
         Some(inner) if first.starts_with("user@") => Some(format!("{first}/{}", plain(inner))),
         _ => Some(first),
     }
+}
+
+/// A unit's name; of an instance for one connection (`Accept=yes` in systemd.socket(5)), which is named
+/// `NAME@NUMBER-LOCAL:PORT-REMOTE:PORT.service`, that of its template.
+fn without_connection(unit: &str) -> String {
+    let is_end = |end: Option<&str>| {
+        let end = end.and_then(|it| it.rsplit_once(':'));
+        end.is_some_and(|(ip, port)| ip.parse::<IpAddr>().is_ok() && port.parse::<u16>().is_ok())
+    };
+    let name = unit.strip_suffix(".service").and_then(|it| it.split_once('@'));
+    name.and_then(|(name, instance)| {
+        let mut parts = instance.rsplit('-');
+        let has_ends = is_end(parts.next()) && is_end(parts.next());
+        // Newer versions of systemd put a second number there.
+        let numbers = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit());
+        (has_ends && parts.all(numbers)).then(|| format!("{name}@.service"))
+    })
+    .unwrap_or_else(|| unit.to_owned())
 }
 
 /// A name without systemd's escapes (`\x2d`).
@@ -135,6 +155,23 @@ mod tests {
             ("/system.slice/nginx.service", Unit, "nginx.service"),
             ("/system.slice/postgresql@15-main.service", Unit, "postgresql@15-main.service"),
             ("/system.slice/system-getty.slice/getty@tty1.service", Unit, "getty@tty1.service"),
+            (
+                "/system.slice/system-sshd.slice/sshd@3-192.0.2.1:22-198.51.100.7:50412.service",
+                Unit,
+                "sshd@.service",
+            ),
+            (
+                "/system.slice/sshd@12-4711-2001:db8::1:22-2001:db8:7::9:50412.service",
+                Unit,
+                "sshd@.service",
+            ),
+            (
+                "/user.slice/user-7.slice/user@7.service/app.slice/a@0-::1:9-::1:40000.service",
+                Unit,
+                "user@7.service/a@.service",
+            ),
+            ("/system.slice/vpn@192.0.2.1:22.service", Unit, "vpn@192.0.2.1:22.service"),
+            ("/system.slice/dump@2024-01-02.service", Unit, "dump@2024-01-02.service"),
             ("/system.slice/docker.service", Unit, "docker.service"),
             ("/system.slice/sshd.socket", Unit, "sshd.socket"),
             ("/system.slice/delegated.service/workers/7", Unit, "delegated.service"),

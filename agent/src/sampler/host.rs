@@ -23,6 +23,8 @@ const AGAIN_NS: u64 = 200_000_000;
 pub(super) struct HostWatch {
     own: OwnEnds,
     shared: Arc<SharedHost>,
+    /// The TCP ports that are listened on, as last read. Without them the lower port is the service's.
+    ports: Vec<u16>,
     /// When it was last read.
     read_ns: Option<BootNs>,
     /// An address has come or gone since then.
@@ -36,6 +38,7 @@ impl HostWatch {
         let mut watch = Self {
             own: OwnEnds::open()?,
             shared: Arc::new(SharedHost::new(Arc::default())),
+            ports: Vec::new(),
             read_ns: None,
             changed: true,
             unread: Failures::new(),
@@ -76,8 +79,10 @@ impl HostWatch {
                 return;
             }
         };
-        // Without them the lower port is the service's.
-        let host = OwnHost::new(addresses, self.own.listening().unwrap_or_default());
+        if let Ok(ports) = self.own.listening() {
+            self.ports = ports;
+        }
+        let host = OwnHost::new(addresses, self.ports.clone());
         if *self.shared.get().1 != host {
             self.shared.set(Arc::new(host));
         }

@@ -14,10 +14,10 @@ static TOO_OLD: SharedFailures<String> = SharedFailures::new();
 /// An encoded record as the collector of a connection understands it. An older one gets the same
 /// numbers without the talkers, so that the numbers continue.
 pub(super) fn understood<'a>(connection: &Connection, record: &'a [u8]) -> Cow<'a, [u8]> {
-    let Some(without) = codec::without_talkers(record) else { return record.into() };
     if knows_talkers(connection) {
         return record.into();
     }
+    let Some(without) = codec::without_talkers(record) else { return record.into() };
     let collector = connection.remote_address().to_string();
     if let Some(tell) = TOO_OLD.failed(collector.clone(), Instant::now()) {
         tracing::warn!(

@@ -346,7 +346,7 @@ impl TalkerTable {
         self.uppers.extend(self.entries.iter().map(|entry| entry.upper().get()));
         let middle = self.uppers.len() / 2;
         let (_, median, _) = self.uppers.select_nth_unstable(middle);
-        self.offset = *median;
+        self.offset = self.offset.max(*median);
         let offset = self.offset;
         self.entries.retain(|entry| entry.upper().get() > offset);
         self.reindex();

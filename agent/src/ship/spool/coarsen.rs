@@ -82,13 +82,14 @@ pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
         }
         frame.talkers.retain(|record| record.kind != TalkersKind::Moment as u8);
         let of_frame = time_of(&frame).map(|time| time / level.interval_ns());
-        // A frame without samples and talkers merges with its neighbour.
+        // A frame without samples merges with its neighbour: talkers come while the next ones do.
         if let Some(last) = coarse.last_mut()
             && last.gap == frame.gap
-            && (of_frame.is_none() || of_frame == group)
+            && (of_frame.is_none() || group.is_none() || of_frame == group)
             && let Some(both) = absorbed(last, &frame, level)
         {
             *last = both;
+            group = group.or(of_frame);
         } else {
             group = of_frame;
             let none = Frame { samples: vec![], mixes: vec![], talkers: vec![], ..frame };
@@ -98,12 +99,9 @@ pub fn coarsen(frames: Vec<Frame>, level: Coarseness) -> Vec<Frame> {
     coarse
 }
 
-/// When a frame's samples begin; of a frame with talkers only, when these end: they follow the sample
-/// with which their interval ended.
+/// When a frame's samples begin.
 fn time_of(frame: &Frame) -> Option<WallNs> {
-    let begin = frame.samples.iter().map(|sample| sample.start_ns).min();
-    let last = |it: &Talkers| it.start_ns.saturating_add(it.interval_ns.saturating_sub(1));
-    begin.or_else(|| frame.talkers.iter().map(last).max())
+    frame.samples.iter().map(|sample| sample.start_ns).min()
 }
 
 /// Replaces a frame by a gap with its exact counts.

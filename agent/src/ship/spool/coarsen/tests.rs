@@ -162,8 +162,9 @@ impl Minutes {
         }
     }
 
-    /// Frames as they are made: a report every five seconds, then the record of the minute.
-    fn frames(&self) -> Vec<Frame> {
+    /// Frames as they are made: a report every five seconds, and the records of the minute after its last
+    /// report, or after the first of the next minute if they are `late`.
+    fn frames(&self, late: bool) -> Vec<Frame> {
         let nic = NicName::new("eth0").unwrap();
         let mut frames = Vec::new();
         for (minute, truth) in self.truth.iter().enumerate() {
@@ -189,9 +190,10 @@ impl Minutes {
             };
             let peak = part(7);
             let moment = record(TalkersKind::Moment, peak.start_ns, peak.interval_ns);
-            let minute = record(TalkersKind::Minute, start_ns, 60_000_000_000);
-            let parts = (0..12).map(|n| (vec![part(n)], vec![]));
-            let records = [moment, minute].map(|it| (vec![], vec![it]));
+            let of_minute = record(TalkersKind::Minute, start_ns, 60_000_000_000);
+            let parts = if late { u64::from(start_ns > WallNs(0))..13 } else { 0..12 };
+            let parts = parts.map(|n| (vec![part(n)], vec![]));
+            let records = [moment, of_minute].map(|it| (vec![], vec![it]));
             for (samples, talkers) in parts.chain(records) {
                 let seq = Seq(frames.len() as u64 + 1);
                 let (session, gap, mixes) = (SessionId::new(1), 0, vec![]);
@@ -237,8 +239,11 @@ impl Minutes {
 
 proptest! {
     #[test]
-    fn coarser_records_of_talkers_keep_their_totals_and_say_nothing_false(minutes in Minutes::any()) {
-        let mut frames = minutes.frames();
+    fn coarser_records_of_talkers_keep_their_totals_and_say_nothing_false(
+        minutes in Minutes::any(),
+        late in any::<bool>(),
+    ) {
+        let mut frames = minutes.frames(late);
         let (last, sum) = (frames.len() as u64, bytes(&frames));
         prop_assert_eq!(minutes.assert_true(&frames), sum.get());
         for (level, count, most) in [
@@ -247,7 +252,8 @@ proptest! {
         ] {
             frames = coarsen(frames, level);
             assert_tiles(&frames, last);
-            prop_assert_eq!(frames.len(), minutes.truth.len() * count, "a record with its samples");
+            let count = minutes.truth.len() * count + usize::from(late);
+            prop_assert_eq!(frames.len(), count, "a record with samples");
             prop_assert_eq!(minutes.assert_true(&frames), sum.get());
             let records: Vec<_> = frames.iter().flat_map(|frame| &frame.talkers).collect();
             prop_assert_eq!(records.len(), minutes.truth.len());
