@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -95,6 +96,7 @@ fn the_collector_takes_a_token_and_retention_without_a_restart() {
     assert!(open());
 
     fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     write(&format!(
         "http: {{token_file: {}, port: 9000}}\nretention: {{raw: 2h}}",
         token.display()

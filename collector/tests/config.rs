@@ -232,6 +232,7 @@ fn the_variables_of_the_containers_are_keys_with_values_that_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs::write(&token, "0123456789abcdef0123456789abcdef").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
     let token = token.display().to_string();
     let mut found = Vec::new();
     for path in ["deploy/kubernetes/collector.yaml", "deploy/compose/compose.yaml"] {

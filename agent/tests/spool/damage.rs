@@ -109,6 +109,21 @@ fn a_file_that_breaks_while_in_use_is_set_aside_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_column_that_lost_its_name_is_damage_and_keeps_no_agent_from_starting() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spool.db");
+    write_spool(&path, false);
+    let mut content = std::fs::read(&path).unwrap();
+    let (name, flipped) = (b"forgotten_seq", b"forgottdn_seq");
+    let place = content.windows(name.len()).position(|it| it == name).unwrap();
+    content[place..place + name.len()].copy_from_slice(flipped);
+    std::fs::write(&path, content).unwrap();
+    let (mut spool, aside) = Spool::open(&path, limits(), at(5 * SECOND)).unwrap();
+    assert!(aside.is_some());
+    spool.begin(NEXT, at(5 * SECOND)).unwrap();
+}
+
+#[test]
 fn a_value_that_is_no_number_is_damage_and_keeps_no_agent_from_starting() {
     for wrong in [
         "UPDATE sessions SET last_seq = 400.5",

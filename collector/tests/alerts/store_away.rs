@@ -133,12 +133,19 @@ async fn without_the_store_too_people_get_many_alerts_as_one_message() {
     until("all to be told", async || (0..ALERTS).all(|n| told().contains(&format!("web-{n:02}"))))
         .await;
     let requests = receiver.requests().len();
-    assert!(requests <= 3, "{requests} messages");
+    assert!(requests < ALERTS / 2, "{requests} messages");
+    // A target's messages are sent one after another: with the next one, what came of these is noted.
+    parts.connect("last", "");
+    parts.load("last", 99);
+    until("the next to be told", async || told().contains("last")).await;
     other.execute_batch("ROLLBACK").unwrap();
     until("the record", async || {
-        let page = store.alerts(&AlertRange::newest(ALERTS)).await.unwrap();
-        page.deliveries.iter().filter(|it| it.state == "sent").count() == ALERTS
+        let page = store.alerts(&AlertRange::newest(ALERTS + 1)).await.unwrap();
+        page.deliveries.iter().filter(|it| it.state == "sent").count() == ALERTS + 1
     })
     .await;
-    assert_eq!(receiver.requests().len(), requests, "each was told once");
+    let texts: Vec<String> = receiver.requests().iter().map(|it| of(it, "text")).collect();
+    for id in (0..ALERTS).map(|n| format!("web-{n:02}")) {
+        assert_eq!(texts.iter().filter(|it| it.contains(&id)).count(), 1, "{id} was told once");
+    }
 }

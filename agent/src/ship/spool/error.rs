@@ -90,5 +90,7 @@ impl SpoolError {
         let Self::Sqlite { error: SqliteError(error), .. } = self else { return false };
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             || matches!(error, rusqlite::Error::InvalidColumnType(..))
+            // The statements are constant, so the schema is no longer what it was.
+            || matches!(error, rusqlite::Error::SqlInputError { .. })
     }
 }

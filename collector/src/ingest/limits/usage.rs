@@ -262,8 +262,9 @@ impl Usage {
     /// Counts the contents of a frame.
     pub fn take_frame(&mut self, frame: &Frame, now: Duration) {
         let Frame { samples, mixes, talkers, .. } = frame;
-        // A record of talkers has a list per direction.
-        let rows = samples.len() + mixes.len() + 2 * talkers.len();
+        // A record of talkers has a list per direction, and its owners are rows of their own.
+        let of_talkers = talkers.iter().map(|it| 2 + it.owners.len()).sum::<usize>();
+        let rows = samples.len() + mixes.len() + of_talkers;
         self.take(Limit::Rows, rows as u64, now);
         let nics = samples.iter().map(|it| it.nic).chain(mixes.iter().map(|it| it.nic));
         self.take_nics(nics.chain(talkers.iter().map(|it| it.nic)), now);

@@ -126,12 +126,10 @@ impl Committer {
         if self.opened.len() > OPENED_MAX {
             self.opened.clear();
         }
-        for session in &batch.sessions {
-            let is_new = self.opened.insert((session.session, session.epoch));
-            if is_new && let Some(number) = self.known.forget(&session.client) {
-                self.owners.forget(number);
-            }
-        }
+        let opened = &mut self.opened;
+        let reopened = batch.sessions.iter().filter(|it| opened.insert((it.session, it.epoch)));
+        let numbers = self.known.forget(reopened.map(|it| &it.client));
+        self.owners.forget(&numbers);
     }
 
     /// Adds all of a batch in one transaction. `partition` is the single partition of all samples, if

@@ -34,7 +34,7 @@ CREATE TABLE talkers (
     owners         bytea,
     owner_ids      bytea
 ) PARTITION BY RANGE (time);
-CREATE INDEX talkers_nic ON talkers (client, nic, time);
+CREATE INDEX talkers_nic ON talkers (client, nic, time, kind, direction, interval_ns);
 CREATE TABLE talkers_default PARTITION OF talkers DEFAULT;
 CREATE INDEX talkers_default_time ON talkers_default (time);
 

@@ -17,8 +17,9 @@ const PARTS_MAX: u64 = 64;
 #[must_use]
 pub fn rows(frame: &Frame) -> usize {
     let parts = frame.samples.iter().map(|it| usize::try_from(parts(it)).unwrap_or(1));
-    // Of talkers, a row of each direction.
-    parts.sum::<usize>() + frame.mixes.len() + 2 * frame.talkers.len()
+    // Of talkers, a row of each direction, and one of each owner.
+    let talkers = frame.talkers.iter().map(|it| 2 + it.owners.len());
+    parts.sum::<usize>() + frame.mixes.len() + talkers.sum::<usize>()
 }
 
 /// True if a frame fits the tables unchanged.

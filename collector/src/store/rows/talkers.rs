@@ -70,7 +70,10 @@ pub const SEEN_NS: u64 = 86_400_000_000_000;
 /// The owners that the lists of a record refer to, each with its number, and the day of the record.
 pub fn owners_of(record: &Talkers) -> impl Iterator<Item = (OwnerId, WallNs, &TalkerOwner)> {
     let seen_ns = record.start_ns.floor(SEEN_NS);
-    record.owners.iter().map(move |owner| (OwnerId::of(owner), seen_ns, owner))
+    let talkers = || record.rx.talkers.iter().chain(&record.tx.talkers);
+    let is_used = move |at: &usize| talkers().any(|it| usize::from(it.owner) == at + 1);
+    let owners = record.owners.iter().enumerate().filter(move |(at, _)| is_used(at));
+    owners.map(move |(_, owner)| (OwnerId::of(owner), seen_ns, owner))
 }
 
 /// A list as it is stored.

@@ -35,7 +35,7 @@ CREATE TABLE talkers (
     owner_ids      BLOB
 ) STRICT;
 -- Not a key of the table itself: rows are long, and those of many NICs arrive in turn.
-CREATE INDEX talkers_nic ON talkers (client, nic, time);
+CREATE INDEX talkers_nic ON talkers (client, nic, time, kind, direction, interval_ns);
 
 -- Owners by their numbers, and the day of the newest row that refers to each.
 CREATE TABLE talker_owners (

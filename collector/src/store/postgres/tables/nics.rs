@@ -1,6 +1,6 @@
 //! `clients` and `nics`: the numbers that rows refer to, cached across batches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -45,11 +45,13 @@ pub struct KnownNumbers {
 }
 
 impl KnownNumbers {
-    /// Forgets the numbers of a client and its NICs; returns the client's.
-    pub fn forget(&mut self, client: &ClientId) -> Option<i32> {
-        let number = self.clients.remove(client)?;
-        self.nics.retain(|(client, _), _| *client != number);
-        Some(number)
+    /// Forgets the numbers of clients and their NICs; returns the clients'.
+    pub fn forget<'a>(&mut self, clients: impl Iterator<Item = &'a ClientId>) -> HashSet<i32> {
+        let numbers: HashSet<i32> = clients.filter_map(|it| self.clients.remove(it)).collect();
+        if !numbers.is_empty() {
+            self.nics.retain(|(client, _), _| !numbers.contains(client));
+        }
+        numbers
     }
 
     /// Learns the numbers of all clients and NICs of a batch; returns NICs beyond the limit. New ones

@@ -1,6 +1,6 @@
 //! `talkers`: one row per list, and `talker_owners`: the owners that the lists refer to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -66,9 +66,11 @@ pub struct KnownOwners {
 }
 
 impl KnownOwners {
-    /// Forgets those of the client with this number.
-    pub fn forget(&mut self, number: i32) {
-        self.seen.retain(|(client, _), _| *client != number);
+    /// Forgets those of the clients with these numbers.
+    pub fn forget(&mut self, clients: &HashSet<i32>) {
+        if !clients.is_empty() {
+            self.seen.retain(|(client, _), _| !clients.contains(client));
+        }
     }
 
     /// Adds the owners of records, and the day of those that were last seen earlier. A statement of its own,

@@ -158,14 +158,19 @@ impl SlicedSums {
         let points = steps.filter_map(|(at, point)| {
             let point = point?;
             let start_ns = self.from_ns + at as u64 * self.step_ns;
-            let within = |from_ns: WallNs, length_ns: u64| {
-                let first = place(from_ns, start_ns, length_ns).unwrap_or_default();
-                first..first.saturating_add(usize::try_from(self.step_ns / length_ns).unwrap_or(0))
+            // Each interval belongs to the step in which it begins.
+            let within = |from_ns: WallNs, length_ns: u64, intervals: usize| {
+                let begun = |time_ns: WallNs| {
+                    let places = time_ns.saturating_since(from_ns).div_ceil(length_ns);
+                    usize::try_from(places).unwrap_or(usize::MAX).min(intervals)
+                };
+                begun(start_ns)..begun(start_ns.saturating_add(self.step_ns))
             };
-            let measured = self.measured_ns.get(within(self.from_ns, self.length_ns));
+            let measured = within(self.from_ns, self.length_ns, self.measured_ns.len());
+            let measured = self.measured_ns.get(measured);
             let interval_ns = measured.unwrap_or_default().iter().sum();
             let is_long = self.step_ns >= PERCENTILE_STEP_NS;
-            let rates = within(self.percentile.from_ns, FIVE_MINUTES_NS);
+            let rates = within(self.percentile.from_ns, FIVE_MINUTES_NS, self.rates.len());
             let rates = self.rates.get(rates).filter(|_| is_long).unwrap_or_default();
             Some(GroupPoint { point: Point { interval_ns, ..point }, percentile: of_step(rates) })
         });
