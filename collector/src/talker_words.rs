@@ -2,21 +2,6 @@
 
 use wire::talkers::{KeyKind, OwnerKind, TalkerKey, TalkerOwner, address_of};
 
-/// What a kind of key is called.
-#[must_use]
-pub fn key_kind_name(kind: u8) -> &'static str {
-    match KeyKind::of(kind) {
-        Some(KeyKind::RemoteService) => "remote_service",
-        Some(KeyKind::LocalService) => "local_service",
-        Some(KeyKind::NoPort) => "no_port",
-        Some(KeyKind::Icmp) => "icmp",
-        Some(KeyKind::Arp) => "arp",
-        Some(KeyKind::EtherType) => "ethertype",
-        // No store keeps another kind.
-        Some(KeyKind::Unparsed) | None => "unparsed",
-    }
-}
-
 /// True if a key of this kind has a protocol of IP.
 #[must_use]
 pub fn has_protocol(kind: u8) -> bool {
@@ -29,19 +14,6 @@ pub fn has_protocol(kind: u8) -> bool {
 pub fn has_port(kind: u8) -> bool {
     let some = [KeyKind::RemoteService, KeyKind::LocalService, KeyKind::EtherType];
     KeyKind::of(kind).is_some_and(|kind| some.contains(&kind))
-}
-
-/// What a kind of owner is called.
-#[must_use]
-pub fn owner_kind_name(kind: u8) -> &'static str {
-    match OwnerKind::of(kind) {
-        Some(OwnerKind::Unit) => "unit",
-        Some(OwnerKind::Container) => "container",
-        Some(OwnerKind::Pod) => "pod",
-        Some(OwnerKind::Process) => "process",
-        Some(OwnerKind::Kernel) => "kernel",
-        Some(OwnerKind::Cgroup) | None => "cgroup",
-    }
 }
 
 /// A key in words: `10.1.2.3 443/tcp`, `ARP`.
@@ -67,7 +39,7 @@ pub fn key_words(key: &TalkerKey) -> String {
 /// An owner in words: `unit nginx.service (nginx)`. What is in it comes from a host.
 #[must_use]
 pub fn owner_words(TalkerOwner { kind, name, process }: &TalkerOwner) -> String {
-    let kind = owner_kind_name(*kind);
+    let kind = OwnerKind::name_of(*kind);
     match (name.as_str(), process.as_str()) {
         ("", "") => kind.to_owned(),
         ("", only) | (only, "") => format!("{kind} {only}"),

@@ -167,6 +167,21 @@ impl KeyKind {
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
+
+    /// The name of the kind with this number, as JSON and files have it.
+    #[must_use]
+    pub fn name_of(number: u8) -> &'static str {
+        match Self::of(number) {
+            Some(Self::RemoteService) => "remote_service",
+            Some(Self::LocalService) => "local_service",
+            Some(Self::NoPort) => "no_port",
+            Some(Self::Icmp) => "icmp",
+            Some(Self::Arp) => "arp",
+            Some(Self::EtherType) => "ethertype",
+            // Nobody takes or keeps another kind.
+            Some(Self::Unparsed) | None => "unparsed",
+        }
+    }
 }
 
 /// Part of a host that has sockets.
@@ -210,6 +225,19 @@ impl OwnerKind {
     #[must_use]
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The name of the kind with this number, as JSON and files have it.
+    #[must_use]
+    pub fn name_of(number: u8) -> &'static str {
+        match Self::of(number) {
+            Some(Self::Unit) => "unit",
+            Some(Self::Container) => "container",
+            Some(Self::Pod) => "pod",
+            Some(Self::Process) => "process",
+            Some(Self::Kernel) => "kernel",
+            Some(Self::Cgroup) | None => "cgroup",
+        }
     }
 }
 

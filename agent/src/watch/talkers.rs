@@ -76,19 +76,10 @@ fn list(list: &TalkerList, owners: &[TalkerOwner]) -> Value {
 
 fn talker(talker: &Talker, owners: &[TalkerOwner]) -> Value {
     let key = &talker.key;
-    let kind = match KeyKind::of(key.kind) {
-        Some(KeyKind::RemoteService) => "remote_service",
-        Some(KeyKind::LocalService) => "local_service",
-        Some(KeyKind::NoPort) => "no_port",
-        Some(KeyKind::Icmp) => "icmp",
-        Some(KeyKind::Arp) => "arp",
-        Some(KeyKind::EtherType) => "ethertype",
-        Some(KeyKind::Unparsed) | None => "unparsed",
-    };
     let has_port = [KeyKind::RemoteService, KeyKind::LocalService];
     let service = KeyKind::of(key.kind).filter(|kind| has_port.contains(kind));
     json!({
-        "kind": kind,
+        "kind": KeyKind::name_of(key.kind),
         "address": address_of(key.address),
         "other": address_of(key.other),
         "protocol": (key.protocol > 0).then(|| protocol_of(key.protocol)),
@@ -97,22 +88,11 @@ fn talker(talker: &Talker, owners: &[TalkerOwner]) -> Value {
         "bytes": talker.bytes,
         "packets": talker.packets,
         "owner": owner_of(talker, owners).map(|it| json!({
-            "kind": owner_kind(it),
+            "kind": OwnerKind::name_of(it.kind),
             "name": it.name,
             "process": it.process,
         })),
     })
-}
-
-fn owner_kind(owner: &TalkerOwner) -> &'static str {
-    match OwnerKind::of(owner.kind) {
-        Some(OwnerKind::Unit) => "unit",
-        Some(OwnerKind::Container) => "container",
-        Some(OwnerKind::Pod) => "pod",
-        Some(OwnerKind::Process) => "process",
-        Some(OwnerKind::Kernel) => "kernel",
-        Some(OwnerKind::Cgroup) | None => "cgroup",
-    }
 }
 
 #[cfg(test)]

@@ -5,12 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use settings::{Foreign, Interval};
 use wire::Bytes;
-use wire::talkers::{TalkersKind, address_of};
+use wire::talkers::{KeyKind, OwnerKind, TalkersKind, address_of};
 
 use super::seen_talkers::{SeenList, SeenRecord, SeenTalker};
-use crate::talker_words::{
-    has_port, has_protocol, key_kind_name, key_words, owner_kind_name, owner_words,
-};
+use crate::talker_words::{has_port, has_protocol, key_words, owner_words};
 use crate::time::Time;
 
 /// Who had the traffic of a NIC and direction at the time of an alert.
@@ -110,13 +108,13 @@ impl AlertTalker {
         let whose = owner.as_ref().map(|it| format!(", {}", Foreign(&owner_words(it))));
         Self {
             name: format!("{}{}", key_words(key), whose.unwrap_or_default()),
-            kind: key_kind_name(key.kind).to_owned(),
+            kind: KeyKind::name_of(key.kind).to_owned(),
             address: text(key.address),
             other: text(key.other),
             protocol: has_protocol(key.kind).then_some(key.protocol),
             port: has_port(key.kind).then_some(key.port),
             owner: owner.as_ref().map(|it| AlertOwner {
-                kind: owner_kind_name(it.kind).to_owned(),
+                kind: OwnerKind::name_of(it.kind).to_owned(),
                 name: it.name.clone(),
                 process: it.process.clone(),
             }),

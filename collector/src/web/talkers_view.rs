@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::talkers::{TalkerOwner, address_of};
+use wire::talkers::{KeyKind, OwnerKind, TalkerOwner, address_of};
 use wire::{Bytes, Packets};
 
 use super::names::{AddressNames, NameLookup};
@@ -12,7 +12,7 @@ use crate::store::{
     Direction, GroupedTalker, GroupedTalkers, TalkerAmount, TalkerGroup, TalkersBucket, TalkersBy,
     TalkersRange,
 };
-use crate::talker_words::{has_port, has_protocol, key_kind_name, owner_kind_name};
+use crate::talker_words::{has_port, has_protocol};
 use crate::time::Time;
 
 /// The talkers of a NIC and direction. `talkers`, `unattributed` and `rest` add up to `total`, which is what
@@ -330,7 +330,7 @@ impl From<GroupedTalker> for TalkerView {
             owner: None,
         };
         let service = |kind, protocol, port| Self {
-            kind: Some(key_kind_name(kind)),
+            kind: Some(KeyKind::name_of(kind)),
             protocol: has_protocol(kind).then_some(protocol),
             port: has_port(kind).then_some(port),
             ..none()
@@ -351,6 +351,6 @@ impl From<GroupedTalker> for TalkerView {
 
 impl From<TalkerOwner> for OwnerView {
     fn from(TalkerOwner { kind, name, process }: TalkerOwner) -> Self {
-        Self { kind: owner_kind_name(kind), name, process }
+        Self { kind: OwnerKind::name_of(kind), name, process }
     }
 }
