@@ -19,6 +19,8 @@ use crate::site::{Agent, INTERVAL, NICS, SECOND, Site};
 const MINUTE: u64 = 60 * SECOND;
 /// Minutes with samples and talkers.
 const MINUTES: u64 = 12;
+/// Minutes of an hour.
+const HOUR: u64 = 60;
 
 /// Address, kind of key, port, owner (0: unknown), and share of the traffic in percent.
 const TALKERS: [(&str, KeyKind, u16, u16, u64); 11] = [
@@ -101,15 +103,22 @@ fn record(agent: &Agent, kind: TalkersKind, starts: &[u64], first: usize) -> Tal
     }
 }
 
+/// The record of a minute.
+fn minute(agent: &Agent, start: u64) -> Talkers {
+    let starts: Vec<u64> = (0..MINUTE / INTERVAL).map(|n| start + n * INTERVAL).collect();
+    record(agent, TalkersKind::Minute, &starts, 0)
+}
+
 /// A site with a client, what it carried up to now, and the talkers of all minutes but the newest.
 struct Made {
     site: Arc<Site>,
+    agent: Agent,
     /// Start of the first minute with talkers, and end of the last, nanoseconds.
     minutes: (u64, u64),
     /// Start of the sample that broke a threshold.
     moment: u64,
-    /// Bytes received in all minutes.
-    received: u64,
+    /// What was received in each minute.
+    received: Vec<(Bytes, Packets)>,
 }
 
 async fn made() -> Made {
@@ -122,21 +131,23 @@ async fn made() -> Made {
     let first = last - (MINUTES - 1) * MINUTE;
     let moment = last - 3 * MINUTE + 20 * SECOND;
     let mut frames: Vec<Frame> = Vec::new();
-    let mut received = 0;
+    let mut received = Vec::new();
     let mut add = |agent: &mut Agent, record: Talkers| {
         let frame = agent.frame_of(vec![]);
         frames.push(Frame { talkers: vec![record], ..frame });
     };
     for start in (first..last).step_by(usize::try_from(MINUTE).unwrap()) {
-        let starts: Vec<u64> = (0..MINUTE / INTERVAL).map(|n| start + n * INTERVAL).collect();
-        let minute = record(&agent, TalkersKind::Minute, &starts, 0);
-        received += minute.rx.total_bytes.get();
+        let minute = minute(&agent, start);
+        received.push((minute.rx.total_bytes, minute.rx.total_packets));
         add(&mut agent, minute);
     }
     let burst = record(&agent, TalkersKind::Moment, &[moment], 3);
     add(&mut agent, burst);
+    // The first sample of a minute too.
+    let early = record(&agent, TalkersKind::Moment, &[first + MINUTE], 5);
+    add(&mut agent, early);
     agent.commit(&site, frames).await;
-    Made { site, minutes: (first, last), moment, received }
+    Made { site, agent, minutes: (first, last), moment, received }
 }
 
 const PANEL: &str = "document.querySelector('#talkers')";
@@ -144,6 +155,14 @@ const PANEL: &str = "document.querySelector('#talkers')";
 /// JavaScript: the text of a line of the panel's table.
 fn line(kind: &str) -> String {
     format!("document.querySelector('#talkers [data-talker=\"{kind}\"]')?.textContent")
+}
+
+/// JavaScript: the panel's total has so many packets.
+fn has_packets(packets: u64) -> String {
+    let digits = packets.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|it| std::str::from_utf8(it).unwrap()).collect();
+    format!("{}?.includes('{}') === true", line("total"), groups.join(" "))
 }
 
 fn millis(ns: u64) -> u64 {
@@ -171,10 +190,11 @@ async fn a_click_on_a_spike_or_a_range_shows_who_made_it_and_the_address_keeps_i
             last / SECOND
         ))
         .await;
-    assert_eq!(told["total"]["bytes"], made.received);
+    let received: u64 = made.received.iter().map(|(bytes, _)| bytes.get()).sum();
+    assert_eq!(told["total"]["bytes"], received);
     let parts = told["talkers"].as_array().unwrap().iter().map(|it| &it["bytes"]);
     let parts = parts.chain([&told["unattributed"]["bytes"], &told["rest"]["bytes"]]);
-    assert_eq!(parts.map(|it| it.as_u64().unwrap()).sum::<u64>(), made.received);
+    assert_eq!(parts.map(|it| it.as_u64().unwrap()).sum::<u64>(), received);
     browser.until(&format!("{}.includes('100 %')", line("total"))).await;
     browser.until(&format!("{}.includes('at most ')", line("1"))).await;
     let bars = "document.querySelectorAll('#talkers .stack button').length";
@@ -200,8 +220,11 @@ async fn a_click_on_a_spike_or_a_range_shows_who_made_it_and_the_address_keeps_i
     browser.picture("talkers").await;
     // A click on a bar shows its minute; the address restores it.
     browser.click("#talkers .stack li:nth-child(2) button").await;
-    browser.until(&format!("location.hash.includes('&at={}')", millis(first + MINUTE))).await;
+    let [from, to] = [1, 2].map(|minutes| millis(first + minutes * MINUTE));
+    browser.until(&format!("location.hash.endsWith('&at={from}-{to}')")).await;
     browser.until(&format!("{PANEL}.textContent.includes('The minute ')")).await;
+    // Though its first sample broke a threshold.
+    browser.until(&has_packets(made.received[1].1.get())).await;
     let hash = browser.value("location.hash").await;
     let shown = browser.text("#talkers-table").await;
     browser.open(&hash.as_str().unwrap()[1..]).await;
@@ -225,6 +248,73 @@ async fn a_click_on_a_spike_or_a_range_shows_who_made_it_and_the_address_keeps_i
     browser.until(&format!("{}?.startsWith('其余') === true", line("rest"))).await;
     browser.click("#language").await;
     browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bar_of_many_minutes_shows_all_of_them_and_figures_of_before_a_failure_say_so() {
+    let mut made = made().await;
+    let (first, last) = made.minutes;
+    // With the hour before, bars have two minutes. One minute of the second bar was not measured.
+    let first = first - HOUR * MINUTE;
+    let (mut frames, mut received) = (Vec::new(), Vec::new());
+    for n in 0..HOUR {
+        let minute = minute(&made.agent, first + n * MINUTE);
+        received.push(if n == 2 { 0 } else { minute.rx.total_packets.get() });
+        if n != 2 {
+            let frame = made.agent.frame_of(vec![]);
+            frames.push(Frame { talkers: vec![minute], ..frame });
+        }
+    }
+    made.agent.commit(&made.site, frames).await;
+    // Of a bar; the first is 1.
+    let packets_of = |bar: usize| received[2 * bar - 2] + received[2 * bar - 1];
+    let browser = Browser::start(&made.site.address).await;
+    browser.resize(1320, 1500).await;
+    let range = format!("from={}&to={}", millis(first), millis(last));
+    browser.open(&format!("/client/web-1/eth0?{range}&talkers=rx-host-rate")).await;
+    let bar = |nth: u64| format!("#talkers .stack li:nth-child({nth}) button");
+    browser.until(&format!("document.querySelector('{}') !== null", bar(36))).await;
+    browser.click(&bar(2)).await;
+    let [from, to] = [2, 4].map(|minutes| millis(first + minutes * MINUTE));
+    browser.until(&format!("location.hash.endsWith('&at={from}-{to}')")).await;
+    browser.until(&has_packets(packets_of(2))).await;
+    browser.until(&format!("{PANEL}.textContent.includes('The minute ')")).await;
+    browser.click(&bar(3)).await;
+    browser.until(&has_packets(packets_of(3))).await;
+    browser.until(&format!("{PANEL}.textContent.includes('Minutes from ')")).await;
+    browser.until(&format!("document.querySelector('{}').ariaPressed === 'true'", bar(3))).await;
+    let csv =
+        browser.run("return (await fetch(document.querySelector('#talkers-csv').href)).text()");
+    let csv = csv.await;
+    let mut lines = csv.as_str().unwrap().lines();
+    let column = lines.next().unwrap().split(',').position(|it| it == "packets").unwrap();
+    let total = lines.find(|line| line.starts_with("total,")).unwrap().split(',').nth(column);
+    assert_eq!(total.unwrap(), packets_of(3).to_string(), "{csv}");
+    // The same asked for without an answer: what is shown says that it is old.
+    made.site.stop().await;
+    browser
+        .value(
+            "((by) => { by.value = 'nic'; by.dispatchEvent(new Event('change')); })\
+             (document.querySelector('#talkers-scale'))",
+        )
+        .await;
+    let old = "The collector gives no answer. The figures shown are older. Minutes from ";
+    browser.until(&format!("{PANEL}.textContent.includes('{old}')")).await;
+    browser.until(&has_packets(packets_of(3))).await;
+    let color = "getComputedStyle(document.querySelector('#talkers tbody td')).color";
+    assert_eq!(browser.value(color).await, "rgb(93, 107, 122)");
+    browser.must_be_accessible().await;
+    browser.picture("talkers-old").await;
+    // Figures of something else than asked for are not shown.
+    browser.click(&bar(4)).await;
+    browser.until("document.querySelector('#talkers-table').textContent === ''").await;
+    browser.until("document.querySelector('#talkers-chart').childElementCount === 0").await;
+    browser.until(&format!("{PANEL}.textContent.includes('The collector gives no answer.')")).await;
+    // Once it is heard again, it is asked again.
+    made.site.start_again(Access::default()).await;
+    browser.until(&has_packets(packets_of(4))).await;
+    browser.until(&format!("{PANEL}.dataset.failed === undefined")).await;
+    assert_ne!(browser.value(color).await, "rgb(93, 107, 122)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

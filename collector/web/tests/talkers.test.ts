@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { askForTalkers } from "../src/address";
+import { askForTalkers, parse } from "../src/address";
 import { searchCsv, type Talker, type Talkers, talkersCsv } from "../src/talkers/api";
-import { bars, top } from "../src/talkers/stack";
+import { bars, isChosen, top } from "../src/talkers/stack";
 import { linesOf, sureness } from "../src/talkers/table";
 import { nameOf, ownerOf } from "../src/talkers/words";
 import { BEGIN } from "./samples";
@@ -129,4 +129,38 @@ test("what is asked for is in the address", () => {
   expect(askForTalkers("#/client/a/eth0?from=1&to=2", who)).toBe(
     "#/client/a/eth0?from=1&to=2&talkers=tx-owner-nic",
   );
+});
+
+test.each([
+  [null, ""],
+  [BEGIN + 500, `&at=${BEGIN + 500}`],
+  [[BEGIN, BEGIN + 120_000] as const, `&at=${BEGIN}-${BEGIN + 120_000}`],
+])("an address keeps that %o is looked at", (at, text) => {
+  const who = { direction: "tx", by: "owner", scale: "nic", at } as const;
+  const address = askForTalkers("#/client/a/eth0?from=1&to=2", who);
+  expect(address).toBe(`#/client/a/eth0?from=1&to=2&talkers=tx-owner-nic${text}`);
+  expect(parse(address)).toMatchObject({ page: "client", state: { who } });
+});
+
+test.each(["", "x", "-5", "5-", "9-3", "0-7", "5-x"])("nothing is looked at by %o", (at) => {
+  const address = `#/client/a/eth0?talkers=tx-owner-nic&at=${at}`;
+  expect(parse(address)).toMatchObject({ state: { who: { direction: "tx", at: null } } });
+});
+
+test("a bar is chosen by a time in it, and by minutes that it begins in", () => {
+  const chosen = (at: Parameters<typeof isChosen>[1]) =>
+    bars(shown, "rate").map((bar) => isChosen(bar, at));
+  expect(chosen(null)).toEqual([false, false]);
+  expect(chosen(BEGIN + 59_999)).toEqual([true, false]);
+  expect(chosen([BEGIN + 60_000, BEGIN + 120_000])).toEqual([false, true]);
+  expect(chosen([BEGIN, BEGIN + 120_000])).toEqual([true, true]);
+  // Its records cover less than it.
+  const missing = {
+    ...shown,
+    intervals: shown.intervals.map((it) => ({ ...it, interval_ns: 1e9 })),
+  };
+  expect(bars(missing, "rate").map(({ start, end }) => [start, end])).toEqual([
+    [BEGIN, BEGIN + 60_000],
+    [BEGIN + 60_000, BEGIN + 120_000],
+  ]);
 });

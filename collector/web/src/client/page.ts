@@ -149,17 +149,19 @@ class ClientPage implements Viewed {
     ]);
   }
 
-  /** Shows who made a point: the sample itself or its minute; of a longer one, all its time. */
+  /** Shows who made a point: the sample itself if it broke a threshold, or its minutes. */
   pick(time: number): void {
     const points = this.inSight();
     const index = points.at(time);
     const point = index === null ? undefined : points.all[index];
     if (!point) return;
     const direction = rate(point, "tx") > rate(point, "rx") ? "tx" : "rx";
-    const short = point.interval_ns / 1e6 <= MINUTE;
+    const [from, length] = [Date.parse(point.time), point.interval_ns / 1e6];
     this.who ??= { ...USUAL, direction };
-    this.look({ at: short ? time : null });
-    if (!short) this.view.between(Date.parse(point.time), end(point));
+    // A sample among those that a longer point is of would be less than what was clicked at.
+    if (length < MINUTE) this.look({ at: time });
+    else this.look({ at: length === MINUTE ? [from, end(point)] : null });
+    if (length > MINUTE) this.view.between(from, end(point));
     this.talkers.focus();
   }
 
@@ -316,6 +318,7 @@ class ClientPage implements Viewed {
     }
     if (!client || (again && client.nics.length === 0)) void this.recall();
     if (again && this.view.look.range.live) void this.load();
+    else if (again) this.talkers.heardAgain();
     this.view.plan();
   }
 

@@ -6,13 +6,16 @@ import { button, element, write } from "../dom";
 import { type Text, t } from "../i18n";
 import { fromTo } from "../time";
 import * as units from "../units";
-import { GROUPINGS, type Talkers, talkers, talkersCsv } from "./api";
+import { type Asked, GROUPINGS, type Talkers, talkers, talkersCsv } from "./api";
 import { stack } from "./stack";
 import { table } from "./table";
-import { SCALES, type Who } from "./who";
+import { type At, SCALES, type Who } from "./who";
 
 /** When names that were asked for may be known, milliseconds. */
 const NAMES_COME = 1500;
+
+/** Talkers are stored by the minute, milliseconds. */
+const MINUTE = 60_000;
 
 /** What the panel does to its page. */
 interface Actions {
@@ -50,6 +53,8 @@ export class TalkersPanel {
   private request = new AbortController();
   private again: ReturnType<typeof setTimeout> | undefined;
   private asked: { range: api.Range; who: Who } | null = null;
+  /** The figures that are shown, and what they are of. */
+  private drawn: { of: string; whole: Talkers; shown: Talkers } | null = null;
 
   constructor(private readonly on: Actions) {
     const ways = api.DIRECTIONS.map((it) => [it, t(it)] as const);
@@ -88,6 +93,11 @@ export class TalkersPanel {
     clearTimeout(this.again);
   }
 
+  /** The collector is heard again: asks once more for what could not be had. */
+  heardAgain(): void {
+    if (this.element.dataset.failed) void this.load();
+  }
+
   /** The title gets the keyboard's focus: it says what was opened. */
   focus(): void {
     this.title.focus({ preventScroll: true });
@@ -111,7 +121,7 @@ export class TalkersPanel {
     void this.load();
   }
 
-  /** The range, and beside it the record at a time. */
+  /** The range, and beside it the part that is looked at. */
   private async load(): Promise<void> {
     if (!this.asked) return;
     this.leave();
@@ -120,17 +130,39 @@ export class TalkersPanel {
     const { range, who } = this.asked;
     const { direction, by, at } = who;
     const asked = { ...range, direction, by, at: null, names: this.names.checked };
+    const part = partOf(asked, at);
+    this.csv.href = talkersCsv(part ?? asked);
     try {
       const [whole, one] = await Promise.all([
         talkers(asked, signal),
-        at === null ? null : talkers({ ...asked, at }, signal),
+        part && talkers(part, signal),
       ]);
-      this.csv.href = talkersCsv({ ...asked, at });
-      this.draw(whole, one ?? whole, who);
+      const shown = one ?? whole;
+      this.drawn = { of: questionOf(range, who), whole, shown };
+      this.draw(whole, shown, who);
+      delete this.element.dataset.failed;
     } catch (error) {
-      if (signal.aborted || error instanceof api.Unreachable) return;
-      write(this.note, t("failed", api.reasonOf(error)));
+      if (!signal.aborted) this.fail(error, range, who);
     }
+  }
+
+  /** Figures of the same question stay, greyed, and say their time. Those of another one go. */
+  private fail(error: unknown, range: api.Range, who: Who): void {
+    this.element.dataset.failed = "true";
+    const gone = error instanceof api.Unreachable;
+    const why = gone ? t("talkersUnreachable") : t("failed", api.reasonOf(error));
+    if (this.drawn?.of === questionOf(range, who) && this.drawn.shown.intervals.length > 0) {
+      const { whole, shown } = this.drawn;
+      this.draw(whole, shown, who);
+      write(this.note, `${why} ${t("talkersOld", noteOf(shown, who))}`);
+      return;
+    }
+    this.drawn = null;
+    delete this.element.dataset.kind;
+    write(this.title, t("talkers"));
+    write(this.note, why);
+    this.chart.replaceChildren();
+    this.figures.replaceChildren();
   }
 
   private draw(whole: Talkers, shown: Talkers, who: Who): void {
@@ -154,17 +186,27 @@ export class TalkersPanel {
   }
 }
 
+/** What is asked for of a part of the range; `null`: no part is looked at. */
+function partOf(asked: Asked, at: At | null): Asked | null {
+  if (at === null) return null;
+  if (typeof at === "number") return { ...asked, at };
+  return { ...asked, from: at[0], to: at[1] };
+}
+
+/** What tells figures apart, beside the time that moves on while it is live. */
+const questionOf = ({ client, nic }: api.Range, { direction, by, at }: Who): string =>
+  JSON.stringify([client, nic, direction, by, at]);
+
 function titleOf(shown: Talkers, { direction }: Who): string {
   const way = t(direction === "rx" ? "received" : "transmitted");
   return t(shown.kind === "moment" ? "talkersMomentTitle" : "talkersTitle", way);
 }
 
 /** What is shown: a moment, or minutes. */
-function noteOf({ kind, from, to, intervals }: Talkers, { at, by }: Who): string {
-  const range = fromTo(Date.parse(from), Date.parse(to));
-  const length = units.span(Date.parse(to) - Date.parse(from));
+function noteOf({ kind, from, to }: Talkers, { by }: Who): string {
+  const [begin, end] = [Date.parse(from), Date.parse(to)];
+  const range = fromTo(begin, end);
   const owner = by === "owner" ? ` ${t("talkersOwners")}` : "";
-  if (kind === "moment") return t("talkersMoment", length, range) + owner;
-  const several = at === null && intervals.length > 0;
-  return t(several ? "talkersRange" : "talkersMinute", range) + owner;
+  if (kind === "moment") return t("talkersMoment", units.span(end - begin), range) + owner;
+  return t(end - begin > MINUTE ? "talkersRange" : "talkersMinute", range) + owner;
 }

@@ -5,7 +5,7 @@ import { t } from "../i18n";
 import { clock, moment } from "../time";
 import * as units from "../units";
 import type { Interval, Talkers } from "./api";
-import type { Scale } from "./who";
+import type { At, Scale } from "./who";
 
 /** A part of a bar: its height as a share of the whole chart, and its colour. */
 export interface Part {
@@ -15,7 +15,9 @@ export interface Part {
 
 export interface Bar {
   interval: Interval;
+  /** Where it begins and ends, milliseconds since 1970: its records may cover less. */
   start: number;
+  end: number;
   parts: Part[];
   /** What it comes to. */
   text: string;
@@ -43,7 +45,8 @@ function textOf(interval: Interval, speed: number | null): string {
 
 export function bars(shown: Talkers, scale: Scale): Bar[] {
   const full = whole(shown, scale);
-  return shown.intervals.map((interval) => {
+  const starts = shown.intervals.map(({ time }) => Date.parse(time));
+  return shown.intervals.map((interval, index) => {
     const of = full === 0 ? interval.total_bytes : (full * interval.interval_ns) / RATE;
     const share = (bytes: number) => (of > 0 ? Math.min(1, bytes / of) : 0);
     const named = interval.talkers_bytes.map((bytes, index) => ({
@@ -56,7 +59,8 @@ export function bars(shown: Talkers, scale: Scale): Bar[] {
     ];
     return {
       interval,
-      start: Date.parse(interval.time),
+      start: starts[index] as number,
+      end: starts[index + 1] ?? Date.parse(shown.to),
       parts: [...named, ...others].filter((part) => part.share > 0),
       text: textOf(interval, shown.speed_bits_per_second),
     };
@@ -91,17 +95,23 @@ function drawn(bar: Bar, chosen: boolean, choose: () => void): HTMLElement {
 
 const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1 };
 
-/** The bars, of which one has the keyboard's focus at a time. `at`: the chosen time. */
+/** Whether a bar is what was chosen. */
+export function isChosen({ start, end }: Bar, at: At | null): boolean {
+  if (at === null) return false;
+  if (typeof at === "number") return start <= at && at < end;
+  return at[0] <= start && start < at[1];
+}
+
+/** The bars, of which one has the keyboard's focus at a time. `at`: what is chosen. */
 export function stack(
   shown: Talkers,
   scale: Scale,
-  at: number | null,
-  choose: (time: number) => void,
+  at: At | null,
+  choose: (minutes: At) => void,
 ): HTMLElement {
   const all = bars(shown, scale);
-  const has = ({ start, interval }: Bar) =>
-    at !== null && start <= at && at < start + interval.interval_ns / 1e6;
-  const items = all.map((bar) => drawn(bar, has(bar), () => choose(bar.start)));
+  const has = (bar: Bar) => isChosen(bar, at);
+  const items = all.map((bar) => drawn(bar, has(bar), () => choose([bar.start, bar.end])));
   const list = element("ol", { class: "stack", "aria-label": t("talkersBars") }, ...items);
   const buttons = items.map((item) => item.firstElementChild as HTMLButtonElement);
   const chosen = Math.max(0, all.findIndex(has));

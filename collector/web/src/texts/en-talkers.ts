@@ -23,6 +23,8 @@ export const talkers = {
   talkersRange: "Minutes from {0}.",
   talkersMinute: "The minute {0}.",
   talkersMoment: "The {0} that broke a threshold: {1}.",
+  talkersOld: "The figures shown are older. {0}",
+  talkersUnreachable: "The collector gives no answer.",
   talkersOwners:
     "Owners are looked up when the interval ends: what had closed by then is unattributed.",
   talkersNone:

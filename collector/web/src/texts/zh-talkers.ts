@@ -24,6 +24,8 @@ export const talkers: typeof english = {
   talkersRange: "各分钟，{0}。",
   talkersMinute: "该分钟，{0}。",
   talkersMoment: "超过阈值的 {0}，{1}。",
+  talkersOld: "所示数值较旧。{0}",
+  talkersUnreachable: "收集器没有响应。",
   talkersOwners: "所属者在时间段结束时查询，那时已关闭的连接归为未归属。",
   talkersNone:
     "这段时间没有存储流量大户。除非 monitor.talkers 关闭，Agent 每分钟发送一次；收集器按 retention.talkers 保留。",
