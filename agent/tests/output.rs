@@ -9,9 +9,11 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{Pair, in_namespace, onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints.
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 8] = [
     &["watch", "--nic", "here", "--interval", "50ms"],
     &["watch", "--nic", "here", "--interval", "50ms", "--format", "json"],
+    &["watch", "--nic", "here", "--interval", "50ms", "--talkers"],
+    &["watch", "--nic", "here", "--interval", "50ms", "--talkers", "--format", "json"],
     &["nics"],
     &["doctor"],
     &["check-config"],

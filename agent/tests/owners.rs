@@ -418,6 +418,9 @@ fn short_flows_are_unattributed_or_right_and_never_wrong() {
             verdicts.add(lookup.answer(&asked), &had);
         }
     }
+    while let Some(wait) = lookup.mark() {
+        thread::sleep(wait);
+    }
     thread::sleep(SETTLED);
     for (_, asked, had) in rounds {
         verdicts.add(lookup.answer(&asked), &had);

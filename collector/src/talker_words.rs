@@ -1,6 +1,7 @@
 //! What talkers are called in the API, in files and in messages.
 
-use wire::talkers::{KeyKind, OwnerKind, TalkerKey, TalkerOwner, address_of};
+use wire::talkers::{KeyKind, OwnerKind, ROOT_CGROUP, TalkerKey, TalkerOwner, address_of};
+use wire::well_known::protocol_name;
 
 /// True if a key of this kind has a protocol of IP.
 #[must_use]
@@ -40,27 +41,13 @@ pub fn key_words(key: &TalkerKey) -> String {
 #[must_use]
 pub fn owner_words(TalkerOwner { kind, name, process }: &TalkerOwner) -> String {
     let kind = OwnerKind::name_of(*kind);
+    let is_root = name == ROOT_CGROUP && kind == OwnerKind::name_of(OwnerKind::Cgroup as u8);
     match (name.as_str(), process.as_str()) {
         ("", "") => kind.to_owned(),
+        (_, "") if is_root => "host (root cgroup)".to_owned(),
         ("", only) | (only, "") => format!("{kind} {only}"),
         (name, process) => format!("{kind} {name} ({process})"),
     }
-}
-
-fn protocol_name(protocol: u8) -> String {
-    let name = match protocol {
-        1 => "ICMP",
-        2 => "IGMP",
-        6 => "tcp",
-        17 => "udp",
-        47 => "GRE",
-        50 => "ESP",
-        58 => "ICMPv6",
-        89 => "OSPF",
-        132 => "sctp",
-        other => return format!("IP {other}"),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]
@@ -104,5 +91,7 @@ mod tests {
         assert_eq!(owner(OwnerKind::Unit, "a.service", "a"), "unit a.service (a)");
         assert_eq!(owner(OwnerKind::Process, "", "ssh"), "process ssh");
         assert_eq!(owner(OwnerKind::Kernel, "", ""), "kernel");
+        assert_eq!(owner(OwnerKind::Cgroup, "/", ""), "host (root cgroup)");
+        assert_eq!(owner(OwnerKind::Cgroup, "/batch", ""), "cgroup /batch");
     }
 }

@@ -30,6 +30,7 @@ pub mod talker_sums;
 pub mod talkers;
 pub mod time;
 pub mod token;
+pub mod well_known;
 
 pub use amount::{Bytes, Packets};
 pub use seq::Seq;

@@ -24,6 +24,10 @@ pub const OWNER_NAME_MAX: usize = 255;
 /// Longest name of a process, bytes: `TASK_COMM_LEN` less the NUL.
 pub const PROCESS_NAME_MAX: usize = 15;
 
+/// Path of the root cgroup: what is in no other, on a host where nothing groups programs. An owner that is
+/// called so is the host as a whole.
+pub const ROOT_CGROUP: &str = "/";
+
 /// Most records in a frame. With the longest names each has 50 kB.
 pub const RECORDS_MAX: usize = 16;
 

@@ -1,9 +1,10 @@
 //! Whose traffic can be told here, and what more rights would give.
 
 use settings::{Finding, Foreign, InFull};
-use wire::talkers::OwnerKind;
+use wire::talkers::{OwnerKind, ROOT_CGROUP};
 
-use crate::owner::trial::{self, OwnerTrial};
+use crate::owner::NoCgroup;
+use crate::owner::trial::{self, OwnerTrial, SocketTrial};
 
 const SUBJECT: &str = "owners";
 
@@ -16,13 +17,8 @@ fn findings(tried: &OwnerTrial) -> Vec<Finding> {
 }
 
 fn cgroups(tried: &OwnerTrial) -> Option<Finding> {
-    let (owner, took) = match &tried.own {
-        Ok((Some(owner), took)) => (owner, took),
-        Ok((None, _)) => {
-            let text = "talkers have none: this program's own cgroup can't be found; mount the \
-                        host's /sys/fs/cgroup (cgroup v2, Linux 5.8 or later)";
-            return Some(Finding::warn(SUBJECT, text));
-        }
+    let sockets = match &tried.sockets {
+        Ok(sockets) => sockets,
         Err(error) => {
             let why = error.in_full();
             let text = format!(
@@ -32,15 +28,46 @@ fn cgroups(tried: &OwnerTrial) -> Option<Finding> {
             return Some(Finding::warn(SUBJECT, text));
         }
     };
-    let name = Foreign(&owner.name);
-    let own = match OwnerKind::of(owner.kind) {
-        Some(OwnerKind::Unit) => format!("unit {name}"),
-        Some(OwnerKind::Container) => format!("container {name}"),
-        Some(OwnerKind::Pod) => format!("pod {name}"),
-        _ => format!("cgroup {name}"),
+    let warn = |text: &str| Some(Finding::warn(SUBJECT, text));
+    let own = match &sockets.own {
+        Ok((_, name)) if !sockets.sees_whole_host && name == ROOT_CGROUP => {
+            "here this container's, which has no name in it".to_owned()
+        }
+        Ok((kind, name)) => own(*kind, name),
+        Err(NoCgroup::Untold) => {
+            return warn(
+                "only of processes whose files can be read: the kernel doesn't tell the cgroups of \
+                 sockets; that takes Linux 5.8 or later",
+            );
+        }
+        Err(NoCgroup::NotMounted) => {
+            return warn(
+                "only of processes whose files can be read: there is no cgroup v2 here; mount the \
+                 host's /sys/fs/cgroup in a container, else boot with systemd.unified_cgroup_hierarchy=1",
+            );
+        }
+        Err(NoCgroup::NotHere) if sockets.is_from_outside => {
+            "here none: this shell was started outside of this container's cgroups (nsenter)".into()
+        }
+        Err(NoCgroup::NotHere) => {
+            return warn(
+                "talkers have none: this program's cgroup isn't below the one that is mounted here; \
+                 mount the host's /sys/fs/cgroup",
+            );
+        }
     };
-    let text =
-        format!("unit, container, pod or cgroup of talkers, asked in {took:.0?}: here {own}");
+    let took = sockets.took;
+    let text = format!("unit, container, pod or cgroup of talkers, asked in {took:.0?}: {own}");
+    let only = if sockets.sees_whole_host { "" } else { "; only of what runs in this container" };
+    let text = text + only;
+    let SocketTrial { listening, elsewhere, .. } = *sockets;
+    if elsewhere > 0 {
+        let text = format!(
+            "{text}; not of all: {elsewhere} of {listening} sockets that listen here are of cgroups that \
+             aren't mounted here; mount the host's /sys/fs/cgroup"
+        );
+        return warn(&text);
+    }
     Some(match &tried.closures {
         Ok(()) => Finding::ok(SUBJECT, text),
         Err(error) => {
@@ -53,11 +80,22 @@ fn cgroups(tried: &OwnerTrial) -> Option<Finding> {
     })
 }
 
+fn own(kind: OwnerKind, name: &str) -> String {
+    let name = Foreign(name);
+    match kind {
+        OwnerKind::Unit => format!("here unit {name}"),
+        OwnerKind::Container => format!("here container {name}"),
+        OwnerKind::Pod => format!("here pod {name}"),
+        _ if name.0 == ROOT_CGROUP => "here the root cgroup, which only says which host".to_owned(),
+        _ => format!("here cgroup {name}"),
+    }
+}
+
 /// Names of processes are an extra: a service without them is as intended.
 fn processes(tried: &OwnerTrial) -> Option<Finding> {
     const SUBJECT: &str = "processes";
     const RIGHTS: &str = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
-    tried.own.as_ref().ok()?.0.as_ref()?;
+    tried.sockets.as_ref().ok()?;
     let text = match (tried.readable, tried.unreadable) {
         (0, 0) => format!(
             "not named: /proc shows no others (ProtectProc=invisible); to name them takes \
@@ -78,40 +116,78 @@ mod tests {
     use std::time::Duration;
 
     use settings::Level;
-    use wire::talkers::TalkerOwner;
 
     use super::*;
 
-    fn tried(own: io::Result<Option<&str>>, readable: usize, unreadable: usize) -> OwnerTrial {
-        let owner = |name: &str| TalkerOwner {
-            kind: OwnerKind::Unit as u8,
-            name: name.to_owned(),
-            process: String::new(),
-        };
-        let own = own.map(|name| (name.map(owner), Duration::from_micros(12)));
-        OwnerTrial { own, closures: Ok(()), readable, unreadable }
+    fn sockets(own: Result<&str, NoCgroup>) -> SocketTrial {
+        SocketTrial {
+            own: own.map(|name| (OwnerKind::Unit, name.to_owned())),
+            took: Duration::from_micros(12),
+            is_from_outside: false,
+            sees_whole_host: true,
+            listening: 5,
+            elsewhere: 0,
+        }
+    }
+
+    fn tried(sockets: io::Result<SocketTrial>, readable: usize, unreadable: usize) -> OwnerTrial {
+        OwnerTrial { sockets, closures: Ok(()), readable, unreadable }
+    }
+
+    fn of(sockets: SocketTrial) -> Finding {
+        findings(&tried(Ok(sockets), 3, 0)).remove(0)
     }
 
     #[test]
     fn what_more_rights_would_give_is_said_and_is_no_fault() {
-        let found = findings(&tried(Ok(Some("netmon\x1b[2J.service")), 0, 0));
+        let with = |name, readable, unreadable| {
+            findings(&tried(Ok(sockets(Ok(name))), readable, unreadable))
+        };
+        let found = with("netmon\x1b[2J.service", 0, 0);
         assert!(found.iter().all(|it| it.level == Level::Ok), "{found:?}");
         assert!(found[0].text.contains("unit netmon") && !found[0].text.contains('\x1b'));
         assert!(found[1].text.contains("ProtectProc") && found[1].text.contains("CAP_SYS_PTRACE"));
-        let some = findings(&tried(Ok(Some("a.service")), 2, 40));
+        let some = with("a.service", 2, 40);
         assert!(some[1].text.contains("40 of 42 others"), "{some:?}");
-        let all = findings(&tried(Ok(Some("a.service")), 40, 0));
+        let all = with("a.service", 40, 0);
         assert!(all[1].text.starts_with("named"), "{all:?}");
     }
 
     #[test]
-    fn what_stands_in_the_way_is_a_warning() {
-        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
-        for tried in [tried(Err(denied()), 3, 0), tried(Ok(None), 3, 0)] {
-            let found = findings(&tried);
-            assert_eq!((found.len(), found[0].level), (1, Level::Warn), "{found:?}");
+    fn each_reason_for_no_owners_is_told_with_its_way_out() {
+        for (reason, says) in [
+            (NoCgroup::Untold, "Linux 5.8"),
+            (NoCgroup::NotMounted, "no cgroup v2 here"),
+            (NoCgroup::NotHere, "mount the host's /sys/fs/cgroup"),
+        ] {
+            let found = of(sockets(Err(reason)));
+            assert!(found.level == Level::Warn && found.text.contains(says), "{found:?}");
         }
-        let deaf = OwnerTrial { closures: Err(denied()), ..tried(Ok(Some("a.service")), 1, 0) };
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let found = findings(&tried(Err(denied), 3, 0));
+        assert_eq!((found.len(), found[0].level), (1, Level::Warn), "{found:?}");
+        let denied = Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        let deaf = OwnerTrial { closures: denied, ..tried(Ok(sockets(Ok("a.service"))), 1, 0) };
         assert_eq!(findings(&deaf)[0].level, Level::Warn);
+    }
+
+    #[test]
+    fn a_shell_from_outside_is_no_fault_and_sockets_from_outside_are() {
+        let shell = SocketTrial { is_from_outside: true, ..sockets(Err(NoCgroup::NotHere)) };
+        let found = of(shell);
+        assert!(found.level == Level::Ok && found.text.contains("nsenter"), "{found:?}");
+        let found = of(SocketTrial { elsewhere: 2, ..sockets(Ok("a.service")) });
+        assert!(found.level == Level::Warn && found.text.contains("2 of 5 sockets"), "{found:?}");
+    }
+
+    #[test]
+    fn the_root_cgroup_is_told_in_words() {
+        let root = sockets(Ok("/")).own.map(|(_, name)| (OwnerKind::Cgroup, name));
+        let found = of(SocketTrial { own: root, ..sockets(Ok("")) });
+        assert!(found.text.contains("the root cgroup"), "{found:?}");
+        let root = Ok((OwnerKind::Cgroup, "/".to_owned()));
+        let found = of(SocketTrial { own: root, sees_whole_host: false, ..sockets(Ok("")) });
+        assert!(found.text.contains("this container's"), "{found:?}");
+        assert!(found.text.ends_with("only of what runs in this container"), "{found:?}");
     }
 }

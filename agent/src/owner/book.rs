@@ -10,138 +10,40 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use wire::BootNs;
-use wire::talkers::{KeyKind, TalkerOwner};
+use wire::talkers::{OwnerKind, TalkerOwner};
 
-use super::diag::{Socket, TCP, UDP};
-use crate::talkers::{SeenSockets, SocketPair};
+use super::diag::{Socket, UDP};
+use super::question::{OwnerQuestion, Present};
+use super::shares::{Peer, shares};
 
 /// How long sockets are remembered, nanoseconds: more than the minute that a record covers, and the
 /// longest sample on top.
 const KEPT_NS: u64 = 150_000_000_000;
 
-/// Most sockets remembered, about 200 bytes each. More are unknown.
-const KNOWN_MAX: usize = 8192;
+/// Most sockets remembered, about 200 bytes each, and most closed ones, 100 bytes each. Of more, each
+/// peer keeps the same share ([`shares`]): one with many connections pushes out its own.
+const SOCKETS_MAX: usize = 8192;
 
-/// Most closed sockets remembered, 100 bytes each.
-const CLOSED_MAX: usize = 8192;
+/// Those that are kept then: so room is made once for many.
+const KEPT: usize = SOCKETS_MAX / 8 * 7;
 
-/// Whose the traffic between two ends was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OwnerQuestion {
-    protocol: u8,
-    local: SocketAddr,
-    remote: SocketAddr,
-    /// Other flows of the same remote address and service too.
-    several: bool,
-    /// The service is this host's.
-    serves: bool,
-}
-
-impl OwnerQuestion {
-    /// The question about a talker, by the kind of its key ([`KeyKind`]); `None` if no socket can be
-    /// told.
-    #[must_use]
-    pub fn of(kind: u8, seen: SeenSockets) -> Option<Self> {
-        let (flow, several) = match seen {
-            SeenSockets::Nothing => return None,
-            SeenSockets::One(flow) => (flow, false),
-            SeenSockets::Several(flow) => (flow, true),
-        };
-        let serves = match KeyKind::of(kind)? {
-            KeyKind::LocalService => true,
-            KeyKind::RemoteService => false,
-            _ => return None,
-        };
-        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-        let SocketPair { protocol, local, remote } = flow;
-        let (local, remote) = (plain(local), plain(remote));
-        // The sockets that sent datagrams to a service can't be listed: only some are connected to it.
-        let can_be_asked = protocol == TCP || (protocol == UDP && (serves || !several));
-        can_be_asked.then_some(Self { protocol, local, remote, several, serves })
-    }
-
-    /// Whether only a walk over all connections of the host finds the sockets.
-    #[must_use]
-    pub const fn needs_walk(&self) -> bool {
-        self.is_tcp() && self.several
-    }
-
-    /// The question's ends, if it is about one TCP connection.
-    #[must_use]
-    pub fn connection(&self) -> Option<(SocketAddr, SocketAddr)> {
-        (self.protocol == TCP && !self.several).then_some((self.local, self.remote))
-    }
-
-    /// True if it is about TCP.
-    #[must_use]
-    pub const fn is_tcp(&self) -> bool {
-        self.protocol == TCP
-    }
-
-    /// The port of this host's service, if it is one's.
-    #[must_use]
-    pub fn served_port(&self) -> Option<u16> {
-        self.serves.then(|| self.local.port())
-    }
-
-    /// The example's ends.
-    #[must_use]
-    pub const fn ends(&self) -> (SocketAddr, SocketAddr) {
-        (self.local, self.remote)
-    }
-
-    /// Whether a socket may have had the traffic asked for. Of a connection that was aborted the kernel
-    /// has forgotten the remote port, and the local address unless it was bound.
-    #[must_use]
-    pub fn concerns(&self, socket: &Socket) -> bool {
-        let Self { protocol, local, remote, several, serves } = self;
-        let is_port = socket.local.port() == local.port();
-        let address = socket.local.ip();
-        let here = match (several, serves) {
-            (true, false) => true,
-            (true, true) => is_port,
-            (false, _) => is_port && (address.is_unspecified() || address == local.ip()),
-        };
-        let (address, port) = (socket.remote.ip(), socket.remote.port());
-        let there = if address.is_unspecified() {
-            *protocol == UDP || !several
-        } else {
-            address == remote.ip() && (port == remote.port() || port == 0 || (*several && *serves))
-        };
-        socket.protocol.is_none_or(|other| other == *protocol) && here && there
-    }
-
-    /// Whether a socket that listens, or did, may have accepted the connections asked for.
-    #[must_use]
-    pub fn is_accepted_by(&self, listener: &Socket) -> bool {
-        let is_tcp = listener.protocol.is_none_or(|protocol| protocol == TCP);
-        let address = listener.local.ip();
-        let family = self.local.is_ipv4() || address.is_ipv6();
-        let place = self.several || address.is_unspecified() || address == self.local.ip();
-        is_tcp
-            && self.serves
-            && listener.local.port() == self.local.port()
-            && listener.remote.ip().is_unspecified()
-            && (self.several || family)
-            && place
-    }
-}
-
-/// The sockets that are there now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Present {
-    /// Those that have the traffic asked for.
-    pub sockets: Vec<Socket>,
-    /// Those that accept its connections.
-    pub listeners: Vec<Socket>,
-}
+/// How often a process is looked for that has a socket: the first time it may have too many files.
+const TRIES: u8 = 3;
 
 #[derive(Debug)]
 struct Known {
     owner: Option<TalkerOwner>,
+    /// How often it was found out.
+    tries: u8,
     ends: (SocketAddr, SocketAddr),
     first_ns: BootNs,
     last_ns: BootNs,
+}
+
+impl Known {
+    fn is_nameless(&self) -> bool {
+        self.owner.as_ref().is_none_or(|owner| owner.process.is_empty() && self.tries < TRIES)
+    }
 }
 
 /// What was seen of sockets, by cookie: a port that is used again has another.
@@ -152,6 +54,8 @@ pub struct Book {
     closed: VecDeque<(BootNs, Socket)>,
     /// Since when no closed socket was missed.
     watched_ns: BootNs,
+    /// Since when no closed socket of a peer was forgotten, and of which protocol.
+    forgotten: HashMap<(Option<u8>, Peer), BootNs>,
 }
 
 impl Book {
@@ -168,22 +72,42 @@ impl Book {
                 (known.ends, known.first_ns) = (ends, now_ns);
             }
             known.last_ns = now_ns;
-            if known.owner.is_none() {
-                known.owner = owner();
+            if known.is_nameless() {
+                known.owner = owner().or_else(|| known.owner.take());
+                known.tries = known.tries.saturating_add(1);
             }
-        } else if self.known.len() < KNOWN_MAX {
-            let known = Known { owner: owner(), ends, first_ns: now_ns, last_ns: now_ns };
-            self.known.insert(socket.cookie, known);
+            return;
         }
+        if self.known.len() >= SOCKETS_MAX {
+            let all = self.known.iter();
+            let kept =
+                shares(all.map(|(cookie, it)| (*cookie, Peer::of(it.ends.1), it.last_ns)), KEPT);
+            self.known.retain(|cookie, _| kept.contains(cookie));
+        }
+        let known = Known { owner: owner(), tries: 1, ends, first_ns: now_ns, last_ns: now_ns };
+        self.known.insert(socket.cookie, known);
     }
 
     /// Notes sockets that have closed.
     pub fn closed(&mut self, sockets: impl IntoIterator<Item = Socket>, now_ns: BootNs) {
         self.closed.extend(sockets.into_iter().map(|socket| (now_ns, socket)));
-        while self.closed.len() > CLOSED_MAX {
-            if let Some((told_ns, _)) = self.closed.pop_front() {
-                self.watched_ns = self.watched_ns.max(told_ns.wrapping_add(1));
+        if self.closed.len() > SOCKETS_MAX {
+            let all = self.closed.iter().enumerate();
+            let kept = shares(all.map(|(at, (told, it))| (at, Peer::of(it.remote), *told)), KEPT);
+            for (at, (told_ns, socket)) in std::mem::take(&mut self.closed).into_iter().enumerate()
+            {
+                if kept.contains(&at) {
+                    self.closed.push_back((told_ns, socket));
+                } else {
+                    let of = (socket.protocol, Peer::of(socket.remote));
+                    let forgotten = self.forgotten.entry(of).or_default();
+                    *forgotten = told_ns.wrapping_add(1).max(*forgotten);
+                }
             }
+        }
+        if self.forgotten.len() > SOCKETS_MAX {
+            let latest = self.forgotten.drain().map(|(_, until)| until).max();
+            self.missed(latest.unwrap_or_default());
         }
     }
 
@@ -207,18 +131,21 @@ impl Book {
     pub fn forget(&mut self, now_ns: BootNs) {
         let is_old = |then_ns: BootNs| now_ns.saturating_since(then_ns) > KEPT_NS;
         self.known.retain(|_, known| !is_old(known.last_ns));
+        self.forgotten.retain(|_, until| !is_old(*until));
         while self.closed.front().is_some_and(|(told_ns, _)| is_old(*told_ns)) {
             self.closed.pop_front();
         }
     }
 
     /// Whose the traffic since a time was, if that is certain, by the sockets that are there now.
+    /// `is_told`: the kernel has told of all sockets that closed before these were looked for.
     #[must_use]
     pub fn owner(
         &self,
         asked: &OwnerQuestion,
         present: &Present,
         since_ns: BootNs,
+        is_told: bool,
     ) -> Option<TalkerOwner> {
         let was_before = |socket: &Socket| {
             self.known.get(&socket.cookie).is_some_and(|known| known.first_ns <= since_ns)
@@ -229,7 +156,7 @@ impl Book {
         {
             return self.owner_of(&socket);
         }
-        let is_watched = self.watched_ns <= since_ns;
+        let is_watched = is_told && self.has_all_closed(asked, since_ns);
         let closed = || {
             let since = self.closed.iter().filter(|(told_ns, _)| *told_ns >= since_ns);
             since.map(|(_, socket)| socket)
@@ -241,8 +168,8 @@ impl Book {
         if is_watched || all_were_before {
             let owners = had.iter().map(|socket| self.owner_of(socket));
             // Of several connections one at least is missing: half open ones are the listener's.
-            let is_whole = !asked.is_tcp() || !asked.several || had.len() > 1;
-            let owner = match asked.several {
+            let is_whole = !asked.is_tcp() || !asked.is_several() || had.len() > 1;
+            let owner = match asked.is_several() {
                 true => common(owners.chain(listeners())),
                 false => common(owners),
             };
@@ -263,13 +190,23 @@ impl Book {
         common(listeners().chain(seen.map(|socket| self.owner_of(socket))))
     }
 
+    /// Whether all sockets are known that closed since a time and may have the traffic asked for, or may
+    /// have accepted it: those have its remote end, or none.
+    fn has_all_closed(&self, asked: &OwnerQuestion, since_ns: BootNs) -> bool {
+        let peers = [Peer::of(asked.ends().1), Peer::NONE];
+        let protocols = [Some(asked.protocol()), None];
+        let of = protocols.into_iter().flat_map(|protocol| peers.map(|peer| (protocol, peer)));
+        let mut forgotten = of.filter_map(|of| self.forgotten.get(&of));
+        self.watched_ns <= since_ns && forgotten.all(|until| *until <= since_ns)
+    }
+
     fn owner_of(&self, socket: &Socket) -> Option<TalkerOwner> {
         self.known.get(&socket.cookie)?.owner.clone()
     }
 }
 
 /// The owner that all have; `None` if there are none, or one has none or another. A process is named if
-/// it is the same for all.
+/// it is the same for all; several are no owner if nothing else is known.
 fn common(mut owners: impl Iterator<Item = Option<TalkerOwner>>) -> Option<TalkerOwner> {
     let mut first = owners.next()??;
     for other in owners {
@@ -278,7 +215,7 @@ fn common(mut owners: impl Iterator<Item = Option<TalkerOwner>>) -> Option<Talke
             first.process.clear();
         }
     }
-    Some(first)
+    (first.kind != OwnerKind::Process as u8 || !first.process.is_empty()).then_some(first)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use wire::talkers::ROOT_CGROUP;
+
 /// Id of the root cgroup (`KERNFS_ROOT_INO`).
 const ROOT: u64 = 1;
 
@@ -47,12 +49,25 @@ impl Hierarchies {
     }
 }
 
+/// Why the cgroup of a socket can't be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoCgroup {
+    /// The kernel doesn't tell it (Linux before 5.8).
+    Untold,
+    /// There is no cgroup v2 here.
+    NotMounted,
+    /// It isn't below the one that is mounted here, or is so new that its directory was not read yet.
+    NotHere,
+}
+
 /// An index of the cgroups of v2, read when an id is asked for that isn't in it.
 #[derive(Debug)]
 pub struct Cgroups {
     has_v1: bool,
     /// Where v2 is read.
     root: Option<PathBuf>,
+    /// True if that is all of the host's, not the part that a container has.
+    is_whole: bool,
     paths: HashMap<u64, String>,
     read: Option<Instant>,
     took: Duration,
@@ -63,11 +78,14 @@ impl Cgroups {
     #[must_use]
     pub fn open() -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let Hierarchies { unified, has_v1 } = Hierarchies::of(&mountinfo);
+        Self::of(Hierarchies::of(&mountinfo))
+    }
+
+    fn of(Hierarchies { unified, has_v1 }: Hierarchies) -> Self {
         // A container may have its own part, and the host's all besides.
         let whole = unified.iter().find(|place| id(place) == Some(ROOT));
-        let root = whole.or_else(|| unified.first()).cloned();
-        Self { has_v1, root, paths: HashMap::new(), read: None, took: Duration::ZERO }
+        let (root, is_whole) = (whole.or_else(|| unified.first()).cloned(), whole.is_some());
+        Self { has_v1, root, is_whole, paths: HashMap::new(), read: None, took: Duration::ZERO }
     }
 
     /// True if there are hierarchies of v1 too.
@@ -76,13 +94,25 @@ impl Cgroups {
         self.has_v1
     }
 
-    /// The path of a cgroup from the mount on. `None` if it isn't below it, or is so new that its
-    /// directory was not read yet.
-    pub fn path(&mut self, id: u64) -> Option<&str> {
+    /// True if all cgroups of the host are here: those that containers have are a part.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// The path of a socket's cgroup, by its id, from the mount on.
+    ///
+    /// # Errors
+    /// Why it can't be told.
+    pub fn path(&mut self, id: Option<u64>) -> Result<&str, NoCgroup> {
+        if self.root.is_none() {
+            return Err(NoCgroup::NotMounted);
+        }
+        let id = id.ok_or(NoCgroup::Untold)?;
         if !self.paths.contains_key(&id) {
             self.read_again();
         }
-        self.paths.get(&id).map(String::as_str)
+        self.paths.get(&id).map(String::as_str).ok_or(NoCgroup::NotHere)
     }
 
     /// Its processes. Empty if they can't be read.
@@ -115,13 +145,10 @@ fn id(directory: &Path) -> Option<u64> {
     Some(fs::metadata(directory).ok()?.ino())
 }
 
-/// The directories from this one down, by inode number; the first only if it is the host's root: what
-/// a container sees as one has another path.
+/// The directories from this one down, by inode number.
 fn directories(root: &Path) -> HashMap<u64, String> {
-    let mut found = HashMap::new();
-    if id(root) == Some(ROOT) {
-        found.insert(ROOT, "/".to_owned());
-    }
+    let mut found: HashMap<u64, String> =
+        id(root).into_iter().map(|id| (id, ROOT_CGROUP.to_owned())).collect();
     let mut open = vec![(root.to_owned(), String::new())];
     while let Some((directory, path)) = open.pop() {
         // A cgroup may be gone by now.
@@ -160,12 +187,16 @@ mod tests {
         let deep = root.path().join("system.slice/nginx.service");
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("cgroup.procs"), "17\n9\n").unwrap();
-        let mut cgroups = Cgroups::open();
-        cgroups.root = Some(root.path().to_owned());
-        let id = |path: &Path| id(path).unwrap();
-        assert_eq!(cgroups.path(id(&deep)), Some("/system.slice/nginx.service"));
-        assert_eq!(cgroups.path(id(root.path())), None, "a part's root has another path");
-        assert_eq!(cgroups.path(id(&deep.join("cgroup.procs"))), None, "no directory");
+        let here = Hierarchies { unified: vec![root.path().to_owned()], has_v1: false };
+        let mut cgroups = Cgroups::of(here);
+        let id = |path: &Path| Some(id(path).unwrap());
+        assert_eq!(cgroups.path(id(&deep)), Ok("/system.slice/nginx.service"));
+        assert_eq!(cgroups.path(id(root.path())), Ok("/"));
+        assert!(!cgroups.is_whole(), "what a container has is a part");
+        assert_eq!(cgroups.path(id(&deep.join("cgroup.procs"))), Err(NoCgroup::NotHere));
+        assert_eq!(cgroups.path(None), Err(NoCgroup::Untold));
+        let mut of_v1 = Cgroups::of(Hierarchies { unified: vec![], has_v1: true });
+        assert_eq!(of_v1.path(Some(1)), Err(NoCgroup::NotMounted));
         assert_eq!(cgroups.processes("/system.slice/nginx.service"), [17, 9]);
         fs::remove_dir_all(&deep).unwrap();
         assert!(cgroups.processes("/system.slice/nginx.service").is_empty());

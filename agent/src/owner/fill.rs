@@ -3,7 +3,7 @@
 use wire::BootNs;
 use wire::talkers::{Talker, TalkerOwner, Talkers};
 
-use super::book::OwnerQuestion;
+use super::question::OwnerQuestion;
 use crate::account::clock::WallReading;
 use crate::talkers::{SeenSockets, TalkersReport};
 

@@ -8,11 +8,13 @@ use settings::{Failures, InFull};
 use wire::BootNs;
 use wire::talkers::TalkerOwner;
 
-use super::book::{Book, OwnerQuestion, Present};
+use super::book::Book;
 use super::closures::Closures;
 use super::diag::{Filter, States, TCP, UDP};
-use super::markers;
+use super::markers::{self, Markers};
 use super::names::OwnerNames;
+use super::naming;
+use super::question::{OwnerQuestion, Present};
 use super::sockets::Sockets;
 use crate::clocks::boot_ns;
 
@@ -21,6 +23,10 @@ const ANSWER: Duration = Duration::from_millis(150);
 
 /// How long a round may take that only looks.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Most open files of processes that a round may look at, about 20 ms and 1 ms.
+const ANSWER_FILES: usize = 16_384;
+const LOOK_FILES: usize = 1024;
 
 /// How long to wait before sockets can be asked for again after that failed.
 const RETRY: Duration = Duration::from_secs(10);
@@ -36,8 +42,6 @@ pub struct AskedOwners {
     asked: Vec<(OwnerQuestion, BootNs)>,
     present: HashMap<OwnerQuestion, Present>,
     asked_ns: BootNs,
-    /// Ports of sockets that closed then; `None` if that was not possible.
-    markers: Option<Vec<u16>>,
 }
 
 /// Looks for sockets.
@@ -46,6 +50,7 @@ pub struct Lookup {
     sockets: Option<Sockets>,
     retry: Option<Instant>,
     closures: Closures,
+    markers: Markers,
     names: OwnerNames,
     book: Book,
     failures: Failures<Option<i32>>,
@@ -59,6 +64,7 @@ impl Lookup {
             sockets: None,
             retry: None,
             closures: Closures::default(),
+            markers: Markers::default(),
             names: OwnerNames::open(),
             book: Book::default(),
             failures: Failures::new(),
@@ -68,27 +74,51 @@ impl Lookup {
     /// Notes which sockets have the flows asked for, so that it is known when they have closed. What only
     /// a walk over all connections finds is left out: it takes milliseconds.
     pub fn look(&mut self, questions: &[OwnerQuestion]) {
-        self.present(questions.iter().filter(|it| !it.needs_walk()).copied(), LOOK);
+        let quick = questions.iter().filter(|it| !it.needs_walk()).copied();
+        self.present(quick, LOOK, LOOK_FILES);
         self.listen();
     }
 
     /// Looks for the sockets that each question asks for. To be answered once [`SETTLED`] has passed.
     pub fn ask(&mut self, asked: Vec<(OwnerQuestion, BootNs)>) -> AskedOwners {
-        let present = self.present(asked.iter().map(|(question, _)| *question), ANSWER);
-        AskedOwners { asked, present, asked_ns: boot_ns(), markers: markers::close().ok() }
+        // Walks take the most time, and whoever has many connections asks for them: they come last.
+        let (walks, quick): (Vec<OwnerQuestion>, Vec<OwnerQuestion>) =
+            asked.iter().map(|(question, _)| *question).partition(OwnerQuestion::needs_walk);
+        let present = self.present(quick.into_iter().chain(walks), ANSWER, ANSWER_FILES);
+        let asked = AskedOwners { asked, present, asked_ns: boot_ns() };
+        // What is certain without them needs no news.
+        let needs_news = |(question, since_ns): &(OwnerQuestion, BootNs)| {
+            let present = asked.present.get(question);
+            present.is_some_and(|it| self.book.owner(question, it, *since_ns, false).is_none())
+        };
+        if asked.asked.iter().any(needs_news) {
+            self.markers.want();
+        }
+        self.mark();
+        asked
     }
 
     /// Whose the traffic was that each question asked for. `None` if that isn't certain.
     pub fn answer(&mut self, asked: &AskedOwners) -> Vec<Option<TalkerOwner>> {
         self.listen();
-        let told = |ports: &Vec<u16>| self.book.was_told_of(ports, asked.asked_ns);
-        if !asked.markers.as_ref().is_some_and(told) {
-            self.book.missed(asked.asked_ns);
-        }
+        let is_told = |ports: &[u16], at_ns| self.book.was_told_of(ports, at_ns);
+        let is_told = self.markers.are_told(asked.asked_ns, is_told);
         let owner = |(question, since_ns): &(OwnerQuestion, BootNs)| {
-            self.book.owner(question, asked.present.get(question)?, *since_ns)
+            let present = asked.present.get(question)?;
+            self.book.owner(question, present, *since_ns, is_told).map(naming::told)
         };
         asked.asked.iter().map(owner).collect()
+    }
+
+    /// Closes markers, if it is time to; returns how long to wait until it is.
+    pub fn mark(&mut self) -> Option<Duration> {
+        let wait = self.markers.wait(boot_ns())?;
+        if wait > Duration::ZERO {
+            return Some(wait);
+        }
+        let now_ns = boot_ns();
+        self.markers.closed(now_ns, markers::close().unwrap_or_default());
+        None
     }
 
     /// Hears of closed sockets. To be called twice a second at least.
@@ -107,10 +137,11 @@ impl Lookup {
         &mut self,
         questions: impl Iterator<Item = OwnerQuestion>,
         time: Duration,
+        files: usize,
     ) -> HashMap<OwnerQuestion, Present> {
         let end = Instant::now() + time;
         let mut found = HashMap::new();
-        self.names.begin();
+        self.names.begin(files);
         let Some(mut sockets) = self.open() else { return found };
         sockets.forget();
         for question in questions {

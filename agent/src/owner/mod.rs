@@ -17,7 +17,9 @@ mod markers;
 mod names;
 mod naming;
 mod processes;
+mod question;
 mod queue;
+mod shares;
 pub mod sockets;
 pub mod trial;
 
@@ -30,8 +32,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, bounded, never, 
 use wire::BootNs;
 use wire::talkers::TalkerOwner;
 
-pub use self::book::{Book, OwnerQuestion, Present};
+pub use self::book::Book;
+pub use self::cgroups::NoCgroup;
 pub use self::lookup::{AskedOwners, Lookup, SETTLED};
+pub use self::question::{OwnerQuestion, Present};
 use self::queue::WaitingTalkers;
 use crate::clocks;
 use crate::sampler::IntervalReport;
@@ -104,8 +108,9 @@ impl Asking {
         self.lookup.listen();
         loop {
             let now = Instant::now();
-            let due = self.asked.front().map_or(now + LISTEN, |(due, ..)| *due);
-            match orders.recv_deadline(due.min(now + LISTEN)) {
+            let mark = now + self.lookup.mark().map_or(LISTEN, |wait| wait.min(LISTEN));
+            let due = self.asked.front().map_or(mark, |(due, ..)| mark.min(*due));
+            match orders.recv_deadline(due) {
                 Ok(Order::Look(questions)) => {
                     if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
                         self.looked = Some(Instant::now());

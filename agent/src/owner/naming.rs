@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use wire::talkers::{OWNER_NAME_MAX, OwnerKind, PROCESS_NAME_MAX};
+use wire::talkers::{OWNER_NAME_MAX, OwnerKind, PROCESS_NAME_MAX, ROOT_CGROUP, TalkerOwner};
 
 /// Hexadecimal digits of a container's id.
 const CONTAINER_ID: usize = 64;
@@ -15,7 +15,9 @@ const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 /// the system's or a user's manager, else the path itself.
 #[must_use]
 pub fn name(path: &str) -> (OwnerKind, String) {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    // The way out of a cgroup namespace (cgroup_namespaces(7)) is no name.
+    let is_name = |part: &&str| !matches!(*part, "" | "..");
+    let parts: Vec<&str> = path.split('/').filter(is_name).collect();
     let pairs = || {
         let before = [""].into_iter().chain(parts.iter().copied());
         before.zip(parts.iter().copied())
@@ -31,6 +33,19 @@ pub fn name(path: &str) -> (OwnerKind, String) {
         Some(unit) => (OwnerKind::Unit, shortened(&unit, OWNER_NAME_MAX)),
         None => (OwnerKind::Cgroup, shortened(&format!("/{}", parts.join("/")), OWNER_NAME_MAX)),
     }
+}
+
+/// An owner of which only the process is known.
+#[must_use]
+pub fn only(process: String) -> TalkerOwner {
+    TalkerOwner { kind: OwnerKind::Process as u8, name: String::new(), process }
+}
+
+/// An owner as others are told of it: the root says nothing if the process is known.
+#[must_use]
+pub fn told(owner: TalkerOwner) -> TalkerOwner {
+    let is_root = owner.kind == OwnerKind::Cgroup as u8 && owner.name == ROOT_CGROUP;
+    if is_root && !owner.process.is_empty() { only(owner.process) } else { owner }
 }
 
 /// A process's name as it can be shown and stored.
@@ -276,6 +291,10 @@ mod tests {
             ),
             // Nothing known
             ("/", Cgroup, "/"),
+            // As seen from the cgroup namespace of another container
+            ("/..", Cgroup, "/"),
+            ("/../../system.slice/cron.service", Unit, "cron.service"),
+            ("/../batch/job-17", Cgroup, "/batch/job-17"),
             ("/system.slice", Cgroup, "/system.slice"),
             ("/podcasts/downloads", Cgroup, "/podcasts/downloads"),
             ("/batch/job-17", Cgroup, "/batch/job-17"),
@@ -290,6 +309,21 @@ mod tests {
             };
             let path = path.replace("U_I_D", &UID.replace('-', "_"));
             assert_eq!(name(&given(&path)), (kind, given(expected)), "{path}");
+        }
+    }
+
+    #[test]
+    fn in_the_root_cgroup_an_owner_is_its_process_if_that_is_known() {
+        let owner = |kind: OwnerKind, name: &str, process: &str| TalkerOwner {
+            kind: kind as u8,
+            name: name.into(),
+            process: process.into(),
+        };
+        assert_eq!(told(owner(Cgroup, "/", "sshd")), owner(OwnerKind::Process, "", "sshd"));
+        for same in
+            [owner(Cgroup, "/", ""), owner(Cgroup, "/a", "b"), owner(Unit, "a.service", "b")]
+        {
+            assert_eq!(told(same.clone()), same);
         }
     }
 

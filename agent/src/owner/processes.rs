@@ -1,20 +1,36 @@
 //! The process that has a socket open, where this program may see that: as root, or its own.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use super::naming;
 
-/// Most processes of a cgroup that are searched for a socket.
-const PROCESSES_MAX: usize = 64;
+/// Most processes that are searched for a socket.
+const PROCESSES_MAX: usize = 4096;
 
-/// Most open files that are looked at between two [`Processes::begin`]: about 20 ms.
-const FILES_MAX: usize = 16_384;
+/// What a process costs beside its open files, in files.
+const PER_PROCESS: usize = 4;
 
-/// Access to `/proc`.
-#[derive(Debug)]
+/// The cgroup whose processes are searched; `None`: all processes.
+type Searched = Option<u64>;
+
+/// Access to `/proc`. What was found is kept for the round.
+#[derive(Debug, Default)]
 pub struct Processes {
     /// Files that may still be looked at.
     left: usize,
+    searched: HashSet<Searched>,
+    /// By inode number of a socket: which of the processes that were searched is named.
+    having: HashMap<(Searched, u32), Holder>,
+}
+
+/// A process that has a socket open. The first in order is named: the one that started first, but not the
+/// first of the host, which keeps the sockets that it has made for services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Holder {
+    is_init: bool,
+    started: u64,
+    pid: u32,
 }
 
 /// A process.
@@ -27,43 +43,72 @@ pub struct Process {
 }
 
 impl Processes {
-    /// Nothing was looked at yet.
+    /// Nothing was looked at yet, and nothing may be before a round begins.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { left: FILES_MAX }
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Allows as much work again.
-    pub const fn begin(&mut self) {
-        self.left = FILES_MAX;
+    /// Begins a round that may look at this many open files.
+    pub fn begin(&mut self, files: usize) {
+        *self = Self { left: files, ..Self::default() };
     }
 
-    /// The one of these processes that has a socket open; of several, the one that started first. `None`
-    /// if there are too many to search, or their files can't be read.
-    pub fn find(&mut self, pids: &[u32], inode: u32) -> Option<Process> {
-        if inode == 0 || pids.len() > PROCESSES_MAX {
+    /// The process of a cgroup that has a socket open; of several, the one that started first. `None` if
+    /// there are too many to search, or their files can't be read. `pids` are the processes.
+    pub fn find(
+        &mut self,
+        cgroup: Searched,
+        pids: impl FnOnce() -> Vec<u32>,
+        inode: u32,
+    ) -> Option<Process> {
+        if inode == 0 {
             return None;
         }
-        let socket = format!("socket:[{inode}]");
-        let having = pids.iter().copied().filter(|pid| self.has(*pid, &socket));
-        let (_, pid) = having.filter_map(|pid| Some((started(pid)?, pid))).min()?;
+        if self.searched.insert(cgroup) {
+            let pids = pids();
+            if pids.len() <= PROCESSES_MAX {
+                pids.into_iter().for_each(|pid| self.search(cgroup, pid));
+            }
+        }
+        let pid = self.having.get(&(cgroup, inode))?.pid;
         let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
         Some(Process { pid, name: naming::process(&comm) })
     }
 
-    fn has(&mut self, pid: u32, socket: &str) -> bool {
+    fn search(&mut self, cgroup: Searched, pid: u32) {
+        let Some(left) = self.left.checked_sub(PER_PROCESS) else { return };
+        self.left = left;
         let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut holder = None;
         for file in files {
-            if self.left == 0 {
-                return false;
+            let Some(left) = self.left.checked_sub(1) else { return };
+            self.left = left;
+            let Some(inode) = fs::read_link(file.path()).ok().and_then(|it| socket(it.to_str()?))
+            else {
+                continue;
+            };
+            if holder.is_none() {
+                let Some(started) = started(pid) else { return };
+                holder = Some(Holder { is_init: pid == 1, started, pid });
             }
-            self.left -= 1;
-            if fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == socket) {
-                return true;
-            }
+            let Some(holder) = holder else { return };
+            let first = self.having.entry((cgroup, inode)).or_insert(holder);
+            *first = holder.min(*first);
         }
-        false
     }
+}
+
+/// The inode number of a socket that a file is (proc(5)).
+fn socket(target: &str) -> Option<u32> {
+    target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// All processes.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The paths of a process's cgroups, one per hierarchy.
@@ -97,16 +142,21 @@ mod tests {
         let inode = u32::try_from(inode).unwrap();
         let (own, first) = (std::process::id(), 1);
         let mut processes = Processes::new();
-        let found = processes.find(&[first, own], inode).unwrap();
+        let both = || vec![first, own];
+        assert_eq!(processes.find(None, both, inode), None, "no work allowed");
+        processes.begin(10_000);
+        let found = processes.find(Some(7), both, inode).unwrap();
         assert_eq!(found.pid, own);
         assert!(!found.name.is_empty() && found.name.len() <= 15);
         assert!(started(own).unwrap() >= started(first).unwrap());
-        assert_eq!(processes.find(&[own], 0), None, "nobody has it");
-        assert_eq!(processes.find(&[own; PROCESSES_MAX + 1], inode), None, "too many to search");
-        processes.left = 0;
-        assert_eq!(processes.find(&[own], inode), None, "no more work allowed");
-        processes.begin();
-        assert!(processes.find(&[own], inode).is_some());
+        assert_eq!(processes.find(Some(7), || panic!("it is known"), inode), Some(found.clone()));
+        assert_eq!(processes.find(Some(7), both, 0), None, "nobody has it");
+        assert_eq!(processes.find(Some(8), Vec::new, inode), None, "not in that cgroup");
+        assert_eq!(processes.find(Some(9), || vec![own; PROCESSES_MAX + 1], inode), None);
+        processes.begin(usize::MAX);
+        assert_eq!(processes.find(None, all, inode), Some(found));
+        processes.begin(PER_PROCESS);
+        assert_eq!(processes.find(None, both, inode), None, "no more work allowed");
         assert!(!cgroups(own).is_empty());
     }
 }

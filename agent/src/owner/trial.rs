@@ -7,10 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
-use wire::talkers::TalkerOwner;
+use wire::talkers::OwnerKind;
 
+use super::cgroups::NoCgroup;
 use super::closures;
+use super::diag::{Filter, States, TCP};
 use super::names::OwnerNames;
+use super::naming;
 use super::sockets::Sockets;
 
 /// Most other processes that are tried.
@@ -19,15 +22,31 @@ const PROCESSES_MAX: usize = 256;
 /// What could be found out.
 #[derive(Debug)]
 pub struct OwnerTrial {
-    /// Whose a socket of this program is, by its cgroup, and how long the question took. An owner that
-    /// is none: the cgroup isn't below the one that is mounted here.
-    pub own: io::Result<(Option<TalkerOwner>, Duration)>,
+    /// What was found out of sockets.
+    pub sockets: io::Result<SocketTrial>,
     /// Whether the kernel tells of closed sockets.
     pub closures: io::Result<()>,
     /// Processes of other users, for root all others, whose open files can be read.
     pub readable: usize,
     /// Those whose open files can't.
     pub unreadable: usize,
+}
+
+/// What was found out of a socket of this program, and of those that listen here.
+#[derive(Debug)]
+pub struct SocketTrial {
+    /// What the cgroup of this program's socket says of its owner, or why it can't be told.
+    pub own: Result<(OwnerKind, String), NoCgroup>,
+    /// How long the question took.
+    pub took: Duration,
+    /// True if this program is in no cgroup of those that are mounted here: its shell came from outside.
+    pub is_from_outside: bool,
+    /// False if only a container's cgroups are mounted here.
+    pub sees_whole_host: bool,
+    /// TCP sockets that listen here, except this program's.
+    pub listening: usize,
+    /// Those of them whose cgroup is not below the one that is mounted here.
+    pub elsewhere: usize,
 }
 
 /// Tries.
@@ -49,11 +68,11 @@ pub fn examine() -> OwnerTrial {
             Err(_) => unreadable += 1,
         }
     }
-    OwnerTrial { own: find_own(), closures: closures::try_listen(), readable, unreadable }
+    OwnerTrial { sockets: try_sockets(), closures: closures::try_listen(), readable, unreadable }
 }
 
-/// A socket that listens for a moment.
-fn find_own() -> io::Result<(Option<TalkerOwner>, Duration)> {
+/// Asks for a socket of this program, which listens for a moment, and for all that listen.
+fn try_sockets() -> io::Result<SocketTrial> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listener.local_addr()?.port());
     let nowhere = SocketAddr::new(here.ip(), 1);
@@ -64,5 +83,52 @@ fn find_own() -> io::Result<(Option<TalkerOwner>, Duration)> {
     let socket = found.ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, "the kernel finds no socket; load tcp_diag")
     })?;
-    Ok((OwnerNames::open().owner(&socket), took))
+    let mut names = OwnerNames::open();
+    let own = names.cgroup(&socket).map(naming::name);
+    let listening = Filter {
+        protocol: TCP,
+        states: States::LISTENING,
+        local_port: None,
+        remote: None,
+        remote_port: None,
+    };
+    let listening = sockets.all(listening)?.unwrap_or_default().iter();
+    let others: Vec<_> = listening.filter(|it| it.cookie != socket.cookie).collect();
+    let is_elsewhere = |it: &&&_| names.cgroup(it) == Err(NoCgroup::NotHere);
+    let elsewhere = others.iter().filter(is_elsewhere).count();
+    Ok(SocketTrial {
+        own,
+        took,
+        is_from_outside: is_from_outside(&fs::read_to_string("/proc/self/cgroup")?),
+        sees_whole_host: names.sees_whole_host(),
+        listening: others.len(),
+        elsewhere,
+    })
+}
+
+/// Whether `/proc/self/cgroup` says that this program's cgroup of v2 is above those that it sees: it was
+/// started outside and has entered the namespace of a container (cgroup_namespaces(7)).
+fn is_from_outside(own: &str) -> bool {
+    let mut paths = own.lines().filter_map(|line| line.strip_prefix("0::"));
+    paths.any(|path| path.split('/').nth(1) == Some(".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_came_from_outside_has_a_path_that_leads_out() {
+        for (own, came) in [
+            ("0::/system.slice/ssh.service\n", false),
+            ("0::/\n", false),
+            ("0::/..\n", true),
+            ("9:name=systemd:/../..\n0::/\n", false),
+            ("4:memory:/a\n0::/../../user.slice/session-4.scope\n", true),
+            ("0::/..hidden\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_from_outside(own), came, "{own}");
+        }
+    }
 }

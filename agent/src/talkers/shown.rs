@@ -5,81 +5,10 @@ use std::fmt::Write as _;
 use settings::Foreign;
 use settings::units::bytes;
 use wire::Bytes;
-use wire::talkers::{KeyKind, OwnerKind, Talker, TalkerKey, TalkerList, TalkerOwner, address_of};
-
-/// Ports of services that hosts often have much traffic of.
-const SERVICES: [(u16, &str); 40] = [
-    (20, "ftp-data"),
-    (22, "ssh"),
-    (25, "smtp"),
-    (53, "dns"),
-    (80, "http"),
-    (111, "portmapper"),
-    (123, "ntp"),
-    (143, "imap"),
-    (161, "snmp"),
-    (179, "bgp"),
-    (389, "ldap"),
-    (443, "https"),
-    (445, "smb"),
-    (514, "syslog"),
-    (587, "submission"),
-    (636, "ldaps"),
-    (853, "dns-over-tls"),
-    (873, "rsync"),
-    (993, "imaps"),
-    (1194, "openvpn"),
-    (1433, "mssql"),
-    (1883, "mqtt"),
-    (2049, "nfs"),
-    (2379, "etcd"),
-    (3260, "iscsi"),
-    (3306, "mysql"),
-    (3389, "rdp"),
-    (4789, "vxlan"),
-    (5201, "iperf3"),
-    (5353, "mdns"),
-    (5432, "postgresql"),
-    (5672, "amqp"),
-    (6379, "redis"),
-    (6443, "kubernetes"),
-    (8080, "http-alt"),
-    (8082, "network-monitor"),
-    (9092, "kafka"),
-    (9100, "node-exporter"),
-    (11211, "memcached"),
-    (51820, "wireguard"),
-];
-
-/// Names of protocols above IP, by number (IANA).
-const PROTOCOLS: [(u8, &str); 13] = [
-    (1, "icmp"),
-    (2, "igmp"),
-    (4, "ipip"),
-    (6, "tcp"),
-    (17, "udp"),
-    (41, "6in4"),
-    (47, "gre"),
-    (50, "esp"),
-    (51, "ah"),
-    (58, "icmpv6"),
-    (89, "ospf"),
-    (112, "vrrp"),
-    (132, "sctp"),
-];
-
-/// The service that usually has a port.
-#[must_use]
-pub fn service_of(port: u16) -> Option<&'static str> {
-    SERVICES.iter().find(|(known, _)| *known == port).map(|(_, name)| *name)
-}
-
-/// The name of a protocol above IP, or its number.
-#[must_use]
-pub fn protocol_of(number: u8) -> String {
-    let known = PROTOCOLS.iter().find(|(known, _)| *known == number);
-    known.map_or_else(|| format!("protocol {number}"), |(_, name)| (*name).to_owned())
-}
+use wire::talkers::{
+    KeyKind, OwnerKind, ROOT_CGROUP, Talker, TalkerKey, TalkerList, TalkerOwner, address_of,
+};
+use wire::well_known::{protocol_name, service_name};
 
 /// The remote end; both ends of forwarded traffic.
 #[must_use]
@@ -95,8 +24,8 @@ pub fn who(key: &TalkerKey) -> String {
 #[must_use]
 pub fn service(key: &TalkerKey) -> String {
     let port = || {
-        let mut text = format!("{}/{}", key.port, protocol_of(key.protocol));
-        if let Some(name) = service_of(key.port) {
+        let mut text = format!("{}/{}", key.port, protocol_name(key.protocol));
+        if let Some(name) = service_name(key.protocol, key.port) {
             text.push(' ');
             text += name;
         }
@@ -109,11 +38,11 @@ pub fn service(key: &TalkerKey) -> String {
         }
         Some(KeyKind::LocalService) => format!("{} at the second", port()),
         Some(KeyKind::NoPort) if [6, 17].contains(&key.protocol) => {
-            format!("{} fragments", protocol_of(key.protocol))
+            format!("{} fragments", protocol_name(key.protocol))
         }
-        Some(KeyKind::NoPort | KeyKind::Icmp) => protocol_of(key.protocol),
-        Some(KeyKind::Arp) => "arp".to_owned(),
-        Some(KeyKind::EtherType) => format!("ethertype 0x{:04x}", key.port),
+        Some(KeyKind::NoPort | KeyKind::Icmp) => protocol_name(key.protocol),
+        Some(KeyKind::Arp) => "ARP".to_owned(),
+        Some(KeyKind::EtherType) => format!("EtherType 0x{:04x}", key.port),
         Some(KeyKind::Unparsed) => "unreadable headers".to_owned(),
         None => "unknown".to_owned(),
     }
@@ -135,6 +64,7 @@ pub fn owner(owner: &TalkerOwner) -> String {
         Some(OwnerKind::Container) => format!("container {}", id()),
         Some(OwnerKind::Pod) => format!("pod {}", owner.name),
         Some(OwnerKind::Kernel) => "kernel".to_owned(),
+        Some(OwnerKind::Cgroup) if owner.name == ROOT_CGROUP => "host (root cgroup)".to_owned(),
         _ => owner.name.clone(),
     };
     let mut text = Foreign(&name).to_string();
@@ -194,12 +124,12 @@ mod tests {
             (key(RemoteService, 17, 40_000), "198.51.100.7", "40000/udp"),
             (key(LocalService, 6, 22), "198.51.100.7", "22/tcp ssh here"),
             (forwarded, "198.51.100.7 and 2001:db8::1", "4000/udp at the second"),
-            (key(NoPort, 47, 0), "198.51.100.7", "gre"),
+            (key(NoPort, 47, 0), "198.51.100.7", "GRE"),
             (key(NoPort, 17, 0), "198.51.100.7", "udp fragments"),
-            (key(NoPort, 200, 0), "198.51.100.7", "protocol 200"),
-            (key(Icmp, 58, 0), "198.51.100.7", "icmpv6"),
-            (none, "-", "arp"),
-            (TalkerKey { kind: EtherType as u8, port: 0x88cc, ..none }, "-", "ethertype 0x88cc"),
+            (key(NoPort, 200, 0), "198.51.100.7", "IP 200"),
+            (key(Icmp, 58, 0), "198.51.100.7", "ICMPv6"),
+            (none, "-", "ARP"),
+            (TalkerKey { kind: EtherType as u8, port: 0x88cc, ..none }, "-", "EtherType 0x88cc"),
             (TalkerKey { kind: Unparsed as u8, ..none }, "-", "unreadable headers"),
         ] {
             assert_eq!((who(&key).as_str(), service(&key).as_str()), (who_is, service_is));
@@ -216,6 +146,8 @@ mod tests {
         assert_eq!(told(OwnerKind::Container, &id, ""), "container 4f0c9a3b2d1e");
         assert_eq!(told(OwnerKind::Process, "", "curl"), "curl");
         assert_eq!(told(OwnerKind::Kernel, "", ""), "kernel");
+        assert_eq!(told(OwnerKind::Cgroup, "/", ""), "host (root cgroup)");
+        assert_eq!(told(OwnerKind::Cgroup, "/batch", ""), "/batch");
         assert_eq!(told(OwnerKind::Cgroup, "", ""), "unknown");
         let hostile = told(OwnerKind::Unit, "a\u{1b}[2J", "b\u{202e}");
         assert_eq!(hostile, r"a\u001b[2J (b\u202e)");
@@ -232,11 +164,5 @@ mod tests {
         assert_eq!(exactness(&list(0, 0)), "exact; 900 talkers");
         let rough = exactness(&list(3_200_000, 15));
         assert_eq!(rough, "each up to 3.20 MB more; about 900 ± 15 talkers");
-    }
-
-    #[test]
-    fn services_are_sorted_and_named_once() {
-        assert!(SERVICES.is_sorted_by(|a, b| a.0 < b.0));
-        assert!(PROTOCOLS.is_sorted_by(|a, b| a.0 < b.0));
     }
 }

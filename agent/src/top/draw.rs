@@ -5,7 +5,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Row, Table, TableState};
-use settings::terminal::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
+use settings::terminal::{
+    Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend, unknown,
+};
 use settings::units::{bits_per_second, bytes, count};
 use wire::frame::{Counts, MixCounts, SIZE_CLASS_MAX, Sample};
 use wire::id::NicName;
@@ -46,7 +48,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
             Detail { about, rx, tx, interval_ns, figures }.draw(frame, charts);
         }
         if talkers.height > 0 {
-            super::talkers::draw(nic, frame, talkers);
+            super::talkers::draw(nic, state.counts_talkers(), frame, talkers);
         }
     }
     draw_keys(KEYS, frame, keys);
@@ -99,19 +101,21 @@ fn draw_table(state: &State, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn row<'a>(name: &NicName, nic: &NicState, fits: [bool; COLUMNS.len()]) -> Row<'a> {
-    let sample = nic.history.back().copied().unwrap_or_default();
-    let Sample { rx, tx, interval_ns, .. } = sample;
-    let drops = nic.total.map_or(Packets(0), |total| total.drops);
+    let now = |of: &dyn Fn(&Sample) -> String| right(nic.history.back().map_or_else(unknown, of));
+    let rate = |bytes: fn(&Sample) -> Bytes| {
+        now(&|sample| bits_per_second(bytes(sample).get(), sample.interval_ns))
+    };
+    let drops = nic.total.map_or_else(unknown, |total| total.drops.to_string());
     let marked = if nic.has_lost() { Style::new().fg(Color::Red) } else { Style::new() };
     let cells: [Line<'a>; COLUMNS.len()] = [
         name.to_string().into(),
-        right(bits_per_second(rx.bytes.get(), interval_ns)),
+        rate(|sample| sample.rx.bytes),
         trend(&nic.bytes(|sample| sample.rx.bytes), TREND.into()).fg(RX).into(),
-        right(bits_per_second(tx.bytes.get(), interval_ns)),
+        rate(|sample| sample.tx.bytes),
         trend(&nic.bytes(|sample| sample.tx.bytes), TREND.into()).fg(TX).into(),
-        right(count((rx.packets + tx.packets).get(), interval_ns)),
-        right(mean_size(rx.bytes + tx.bytes, rx.packets + tx.packets)),
-        right(drops.to_string()).style(marked),
+        now(&|it| count((it.rx.packets + it.tx.packets).get(), it.interval_ns)),
+        now(&|it| mean_size(it.rx.bytes + it.tx.bytes, it.rx.packets + it.tx.packets)),
+        right(drops).style(marked),
     ];
     let row = Row::new(cells.into_iter().zip(fits).filter_map(|(cell, fits)| fits.then_some(cell)));
     if nic.link.as_ref().is_some_and(|link| link.up) { row } else { row.dim() }
@@ -131,27 +135,28 @@ fn about(name: &NicName, nic: &NicState) -> String {
 
 /// The figures beside the charts: now, since the view was opened, and what the traffic is.
 fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
-    let now = nic.history.back().copied().unwrap_or_default();
-    let total = nic.total.unwrap_or_default();
-    let interval = now.interval_ns;
+    let (now, total) = (nic.history.back(), nic.total.as_ref());
+    let interval = now.map_or(1, |sample| sample.interval_ns);
     let mean = |counts: &Counts| mean_size(counts.bytes, counts.packets);
     let peak = |counts: &Counts| bits_per_second(counts.peak_1ms_bytes.into(), MS_NS);
     let mut lines = vec![
         figure("", "rx", "tx").dim(),
-        both("rate", &now, |it| bits_per_second(it.bytes.get(), interval)),
-        both("peak 1 ms", &now, peak),
-        both("packets/s", &now, |it| count(it.packets.get(), interval)),
-        both("mean size", &now, mean),
+        both("rate", now, |it| bits_per_second(it.bytes.get(), interval)),
+        both("peak 1 ms", now, peak),
+        both("packets/s", now, |it| count(it.packets.get(), interval)),
+        both("mean size", now, mean),
         figure("since the start", "", "").dim(),
-        both("bytes", &total, |it| bytes(it.bytes.get())),
-        both("packets", &total, |it| it.packets.to_string()),
-        both("captured", &total, |it| it.captured.to_string()),
-        both("peak 1 ms", &total, peak),
+        both("bytes", total, |it| bytes(it.bytes.get())),
+        both("packets", total, |it| it.packets.to_string()),
+        both("captured", total, |it| it.captured.to_string()),
+        both("peak 1 ms", total, peak),
     ];
-    let Sample { drops, late, inexact, kernel, .. } = total;
-    lines.push(figure("kernel", &kernel.rx_packets.to_string(), &kernel.tx_packets.to_string()));
-    let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
-    lines.push(if drops > Packets(0) { ledger.red().into() } else { ledger.into() });
+    if let Some(Sample { drops, late, inexact, kernel, .. }) = total {
+        let [rx, tx] = [kernel.rx_packets, kernel.tx_packets].map(|it| it.to_string());
+        lines.push(figure("kernel", &rx, &tx));
+        let ledger = format!("ring drops {drops}, late {late}, inexact {inexact}");
+        lines.push(if nic.has_lost() { ledger.red().into() } else { ledger.into() });
+    }
     if let Some(mix) = &nic.mix {
         let mut sum = mix.rx;
         sum.merge(&mix.tx);
@@ -160,15 +165,14 @@ fn figures_of<'a>(nic: &NicState) -> Vec<Line<'a>> {
     lines
 }
 
-fn both<'a>(what: &str, sample: &Sample, of: impl Fn(&Counts) -> String) -> Line<'a> {
-    figure(what, &of(&sample.rx), &of(&sample.tx))
+/// A figure of both directions of a sample, if there is one.
+fn both<'a>(what: &str, sample: Option<&Sample>, of: impl Fn(&Counts) -> String) -> Line<'a> {
+    let of = |counts: Option<&Counts>| counts.map_or_else(unknown, &of);
+    figure(what, &of(sample.map(|it| &it.rx)), &of(sample.map(|it| &it.tx)))
 }
 
 fn mean_size(bytes: Bytes, packets: Packets) -> String {
-    bytes
-        .get()
-        .checked_div(packets.get())
-        .map_or_else(|| "-".to_owned(), |mean| format!("{mean} B"))
+    bytes.get().checked_div(packets.get()).map_or_else(unknown, |mean| format!("{mean} B"))
 }
 
 /// Shares of the bytes by protocol, largest first.
@@ -229,6 +233,12 @@ mod tests {
     use crate::sampler::IntervalReport;
     use crate::talkers::TalkersReport;
 
+    fn eth0() -> Nic {
+        let (name, kind) = (NicName::new("eth0").unwrap(), "physical".to_owned());
+        let link = Nic { name, kind, mtu: 1500, up: true, ..Nic::default() };
+        Nic { speed_bits: 10_000_000_000, ..link }
+    }
+
     fn state(drops: u64) -> State {
         let nic = NicName::new("eth0").unwrap();
         let mut sample =
@@ -241,11 +251,8 @@ mod tests {
         mix.rx.tcp_bytes = Bytes(90);
         mix.rx.udp_bytes = Bytes(10);
         mix.rx.size_packets[5] = Packets(4);
-        let mut state = State::new(Duration::from_millis(500));
-        let kind = "physical".to_owned();
-        let link = Nic { name: nic, kind, mtu: 1500, up: true, ..Nic::default() };
-        let link = Nic { speed_bits: 10_000_000_000, ..link };
-        state.set_nics(&Inventory { nics: vec![link] });
+        let mut state = State::new(Duration::from_millis(500), true);
+        state.set_nics(&Inventory { nics: vec![eth0()] });
         state.add(&IntervalReport {
             samples: vec![sample],
             mixes: vec![mix],
@@ -364,6 +371,32 @@ mod tests {
         assert!(!screen(&state, 120, 24).contains("talkers: "));
         state.input(Input::Open);
         assert!(screen(&state, 120, 24).contains("rx talkers: none yet"));
+        let mut state = State::new(Duration::from_millis(500), false);
+        state.set_nics(&Inventory { nics: vec![eth0()] });
+        state.input(Input::Open);
+        assert!(screen(&state, 120, 24).contains("rx talkers: off (monitor.talkers.enabled)"));
+    }
+
+    #[test]
+    fn a_talker_of_the_minute_only_has_no_rate_now() {
+        let mut state = with_talkers(state(0));
+        state.input(Input::Open);
+        let screen = screen(&state, 120, 24);
+        let row = screen.lines().find(|line| line.contains("198.51.100.9")).unwrap();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        assert!(words.join(" ").contains("https - - - 8.00 Mbit/s│"), "{row}");
+    }
+
+    #[test]
+    fn before_the_first_sample_no_figure_is_zero() {
+        let mut state = State::new(Duration::from_millis(500), true);
+        state.set_nics(&Inventory { nics: vec![eth0()] });
+        let screen = screen(&state, 120, 30);
+        let row = screen.lines().find(|line| line.contains("eth0 ")).unwrap();
+        assert!(!row.contains('0') || row.replace("eth0", "").contains('-'), "{row}");
+        assert!(!row.contains("0.00") && !screen.contains("ring drops 0"), "{screen}");
+        let rate = screen.lines().find(|line| line.contains("packets/s")).unwrap();
+        assert_eq!(rate.matches(" -").count(), 2, "{rate}");
     }
 
     #[test]
@@ -392,7 +425,7 @@ mod tests {
 
     #[test]
     fn nothing_captured_yet_is_drawn_too() {
-        let empty = State::new(Duration::from_millis(10));
+        let empty = State::new(Duration::from_millis(10), true);
         assert!(screen(&empty, 80, 24).contains("0 NICs, samples of 10ms"));
     }
 }

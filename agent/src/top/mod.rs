@@ -43,7 +43,7 @@ pub fn top(
 ) -> Result<(), TopError> {
     config.mix_interval = config.sample_interval.max(MIX_MIN);
     config.talkers = config.talkers.map(|it| TalkersConfig { on: Thresholds::EVERY, ..it });
-    let mut state = State::new(config.sample_interval);
+    let mut state = State::new(config.sample_interval, config.talkers.is_some());
     let (capture, mut reports) = watch::start(config, nics)?;
     if owners {
         reports = owner::start(reports).map_err(WatchError::Owners)?;

@@ -23,6 +23,7 @@ pub(super) struct State {
     nics: BTreeMap<NicName, NicState>,
     selected: usize,
     paused: bool,
+    counts_talkers: bool,
     talkers_only: bool,
 }
 
@@ -44,9 +45,16 @@ pub(super) struct NicState {
 }
 
 impl State {
-    /// Nothing yet, of samples this long.
-    pub(super) const fn new(interval: Duration) -> Self {
-        Self { interval, nics: BTreeMap::new(), selected: 0, paused: false, talkers_only: false }
+    /// Nothing yet, of samples this long. `counts_talkers`: there will be talkers.
+    pub(super) const fn new(interval: Duration, counts_talkers: bool) -> Self {
+        Self {
+            interval,
+            nics: BTreeMap::new(),
+            selected: 0,
+            paused: false,
+            counts_talkers,
+            talkers_only: false,
+        }
     }
 
     /// Adds an interval's samples. While the view is paused, only its totals grow.
@@ -114,6 +122,11 @@ impl State {
         self.paused
     }
 
+    /// False if talkers are switched off.
+    pub(super) const fn counts_talkers(&self) -> bool {
+        self.counts_talkers
+    }
+
     /// True while talkers take the place of charts and figures.
     pub(super) const fn shows_talkers_only(&self) -> bool {
         self.talkers_only
@@ -163,7 +176,7 @@ mod tests {
     }
 
     fn state() -> State {
-        State::new(Duration::from_millis(500))
+        State::new(Duration::from_millis(500), true)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Row, Table};
-use settings::terminal::right;
+use settings::terminal::{right, unknown};
 use settings::units::bits_per_second;
 use wire::Bytes;
 use wire::talkers::{TalkerKey, TalkerList, Talkers};
@@ -30,30 +30,31 @@ struct ShownTalker {
     who: String,
     service: String,
     owner: String,
-    /// Bytes of the sample and of the minute.
-    bytes: [Bytes; 2],
+    /// Bytes of the sample and of the minute; `None` where it isn't listed.
+    bytes: [Option<Bytes>; 2],
 }
 
-/// Draws the talkers of a NIC, received above transmitted.
-pub(super) fn draw(nic: &NicState, frame: &mut Frame<'_>, area: Rect) {
+/// Draws the talkers of a NIC, received above transmitted. `is_on`: they are counted.
+pub(super) fn draw(nic: &NicState, is_on: bool, frame: &mut Frame<'_>, area: Rect) {
     let halves: [Rect; 2] = Layout::vertical([Constraint::Fill(1); 2]).areas(area);
     let lists: [(&str, ListOf); 2] = [("rx", |it| &it.rx), ("tx", |it| &it.tx)];
     for ((direction, list), area) in lists.into_iter().zip(halves) {
-        draw_direction(direction, nic, list, frame, area);
+        draw_direction((direction, list), nic, is_on, frame, area);
     }
 }
 
 fn draw_direction(
-    direction: &str,
+    (direction, list): (&str, ListOf),
     nic: &NicState,
-    list: ListOf,
+    is_on: bool,
     frame: &mut Frame<'_>,
     area: Rect,
 ) {
     let records = [nic.moment.as_ref(), nic.minute.as_ref()];
     let title = match records[0].or(records[1]) {
         Some(record) => format!(" {direction} talkers: {} ", exactness(list(record))),
-        None => format!(" {direction} talkers: none yet "),
+        None if is_on => format!(" {direction} talkers: none yet "),
+        None => format!(" {direction} talkers: off (monitor.talkers.enabled) "),
     };
     let block = Block::bordered().title(title);
     // Heading and rest.
@@ -62,12 +63,13 @@ fn draw_direction(
     let intervals = records.map(|record| record.map_or(1, |it| it.interval_ns));
     let total = records[0].map_or(Bytes(0), |it| list(it).total_bytes);
     let row = |shown: ShownTalker| {
-        let rate = |which: usize| match records[which] {
-            Some(_) => bits_per_second(shown.bytes[which].get(), intervals[which]),
-            None => "-".to_owned(),
+        let rate = |which: usize| {
+            let bytes: Option<Bytes> = shown.bytes[which];
+            bytes.map_or_else(unknown, |it| bits_per_second(it.get(), intervals[which]))
         };
         let (now, minute) = (right(rate(0)), right(rate(1)));
-        let share = right(format!("{} %", percent(shown.bytes[0], total)));
+        let share = |bytes| format!("{} %", percent(bytes, total));
+        let share = right(shown.bytes[0].map_or_else(unknown, share));
         let texts = [shown.who, shown.service].map(Line::from);
         let owner = with_owners.then(|| Line::from(shown.owner));
         Row::new(texts.into_iter().chain(owner).chain([now, share, minute]))
@@ -92,15 +94,15 @@ fn shown(records: [Option<&Talkers>; 2], list: ListOf, most: usize) -> Vec<Shown
     let mut rest = ShownTalker { who: "rest".to_owned(), ..ShownTalker::default() };
     for (which, record) in records.into_iter().enumerate() {
         let Some(record) = record else { continue };
-        rest.bytes[which] = list(record).total_bytes;
+        rest.bytes[which] = Some(list(record).total_bytes);
         for talker in &list(record).talkers {
             let shown = by_key.entry(talker.key).or_insert_with(|| ShownTalker {
                 who: who(&talker.key),
                 service: service(&talker.key),
-                owner: owner_of(talker, &record.owners).map_or_else(|| "-".to_owned(), owner),
+                owner: owner_of(talker, &record.owners).map_or_else(unknown, owner),
                 ..ShownTalker::default()
             });
-            shown.bytes[which] = talker.bytes;
+            shown.bytes[which] = Some(talker.bytes);
         }
     }
     let mut talkers: Vec<ShownTalker> = by_key.into_values().collect();
@@ -108,7 +110,7 @@ fn shown(records: [Option<&Talkers>; 2], list: ListOf, most: usize) -> Vec<Shown
     talkers.truncate(most);
     for talker in &talkers {
         for (rest, bytes) in rest.bytes.iter_mut().zip(talker.bytes) {
-            *rest = rest.saturating_sub(bytes);
+            *rest = rest.map(|rest| rest.saturating_sub(bytes.unwrap_or_default()));
         }
     }
     if records.iter().any(Option::is_some) {

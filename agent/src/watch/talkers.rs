@@ -8,10 +8,9 @@ use wire::Bytes;
 use wire::talkers::{
     KeyKind, OwnerKind, Talker, TalkerList, TalkerOwner, Talkers, TalkersKind, address_of,
 };
+use wire::well_known::{protocol_name, service_name};
 
-use crate::talkers::shown::{
-    exactness, owner, owner_of, percent, protocol_of, service, service_of, who,
-};
+use crate::talkers::shown::{exactness, owner, owner_of, percent, service, who};
 
 /// Talkers per sample and direction that people get.
 const LINES: usize = 5;
@@ -82,9 +81,9 @@ fn talker(talker: &Talker, owners: &[TalkerOwner]) -> Value {
         "kind": KeyKind::name_of(key.kind),
         "address": address_of(key.address),
         "other": address_of(key.other),
-        "protocol": (key.protocol > 0).then(|| protocol_of(key.protocol)),
+        "protocol": (key.protocol > 0).then(|| protocol_name(key.protocol)),
         "port": (key.port > 0).then_some(key.port),
-        "service": service.and_then(|_| service_of(key.port)),
+        "service": service.and_then(|_| service_name(key.protocol, key.port)),
         "bytes": talker.bytes,
         "packets": talker.packets,
         "owner": owner_of(talker, owners).map(|it| json!({

@@ -109,6 +109,8 @@ test("owners say what they are", () => {
   const unit = { kind: "unit", name: "nginx.service", process: "nginx" };
   expect(ownerOf(unit)).toBe("unit nginx.service (nginx)");
   expect(ownerOf({ kind: "kernel", name: "", process: "" })).toBe("kernel");
+  expect(ownerOf({ kind: "cgroup", name: "/", process: "" })).toBe("host (root cgroup)");
+  expect(ownerOf({ kind: "cgroup", name: "/batch", process: "" })).toBe("cgroup /batch");
   expect(ownerOf({ kind: "jail", name: "a", process: "" })).toBe("jail a");
 });
 

@@ -1,8 +1,12 @@
 //! What follows from what was seen of sockets.
 
-use wire::talkers::OwnerKind;
+use wire::talkers::{KeyKind, OwnerKind};
 
+use crate::talkers::{SeenSockets, SocketPair};
+
+use super::super::diag::TCP;
 use super::super::diag::tests::socket;
+use super::super::naming;
 use super::*;
 
 const SERVICE: &str = "10.0.0.2:443";
@@ -40,7 +44,7 @@ fn there(sockets: &[Socket]) -> Present {
 }
 
 fn name(book: &Book, asked: OwnerQuestion, present: &Present, since_ns: u64) -> Option<String> {
-    book.owner(&asked, present, BootNs(since_ns)).map(|owner| owner.name)
+    book.owner(&asked, present, BootNs(since_ns), true).map(|owner| owner.name)
 }
 
 const SINCE: u64 = 100;
@@ -211,24 +215,109 @@ fn processes_of_one_unit_are_one_owner() {
     assert_eq!(same, of("nginx"));
     assert_eq!(common([of("nginx"), of("php")].into_iter()), of(""));
     assert_eq!(common([of("nginx"), None].into_iter()), None);
+    let process = |name: &str| Some(naming::only(name.to_owned()));
+    assert_eq!(common([process("a"), process("a")].into_iter()), process("a"));
+    assert_eq!(common([process("a"), process("b")].into_iter()), None, "nothing is known");
     assert_eq!(common([].into_iter()), None);
 }
 
 #[test]
-fn memory_is_bounded_and_what_it_lost_is_known() {
+fn without_the_kernels_word_that_all_was_told_nothing_that_closed_is_certain() {
+    let one = asked(TCP, KeyKind::RemoteService, false);
+    let socket = socket(1, "10.0.0.1:4000", SERVICE);
+    let book = book(&[(150, socket, "curl")]);
+    let said = |since_ns, is_told| book.owner(&one, &there(&[socket]), BootNs(since_ns), is_told);
+    assert_eq!(said(SINCE, true), owner("curl"));
+    assert_eq!(said(SINCE, false), None, "another may have closed within");
+    assert_eq!(said(150, false), owner("curl"), "it was there before");
+}
+
+#[test]
+fn an_owner_without_a_process_is_asked_for_again_a_few_times() {
+    let socket = socket(1, "10.0.0.1:4000", SERVICE);
+    let mut book = Book::default();
+    let mut asked = 0;
+    for _ in 0..9 {
+        book.saw(&socket, BootNs(1), || {
+            asked += 1;
+            if asked == 1 { None } else { owner("web") }
+        });
+    }
+    assert_eq!(asked, usize::from(TRIES));
+    assert_eq!(book.owner_of(&socket), owner("web"));
+}
+
+/// A connection to the service here.
+fn connection(cookie: u64, remote: &str) -> Socket {
+    socket(cookie, "10.0.0.1:443", remote)
+}
+
+/// The question about it.
+fn about(socket: &Socket) -> OwnerQuestion {
+    let Socket { local, remote, .. } = *socket;
+    let seen = SeenSockets::One(SocketPair { protocol: TCP, local, remote });
+    OwnerQuestion::of(KeyKind::LocalService as u8, seen).unwrap()
+}
+
+#[test]
+fn a_peer_with_very_many_connections_hides_the_owner_of_no_other() {
+    let honest = connection(1, "192.0.2.7:5000");
+    let late = connection(2, "192.0.2.8:5000");
+    let mut book = book(&[(50, honest, "nginx")]);
+    for n in 0..3 * SOCKETS_MAX as u64 {
+        let port = n % 60_000 + 1000;
+        book.saw(&connection(n + 10, &format!("198.51.100.1:{port}")), BootNs(60 + n), || None);
+    }
+    book.saw(&late, BootNs(90), || owner("nginx"));
+    assert!(book.known.len() <= SOCKETS_MAX, "memory is bounded");
+    for socket in [honest, late] {
+        let named = name(&book, about(&socket), &there(&[socket]), SINCE);
+        assert_eq!(named.as_deref(), Some("nginx"), "{}", socket.remote);
+    }
+}
+
+#[test]
+fn a_peer_that_closes_very_many_connections_makes_only_its_own_uncertain() {
     let one = asked(TCP, KeyKind::RemoteService, false);
     let mine = socket(1, "10.0.0.1:4000", SERVICE);
     let mut book = book(&[(150, mine, "curl")]);
-    for n in 0..=CLOSED_MAX as u64 {
-        book.closed([socket(n + 2, "10.0.0.1:9", "10.0.0.2:9")], BootNs(200 + n));
+    for n in 0..3 * SOCKETS_MAX as u64 {
+        book.closed([connection(n + 10, "198.51.100.1:9")], BootNs(200));
     }
-    assert_eq!(book.closed.len(), CLOSED_MAX);
-    assert_eq!(name(&book, one, &there(&[mine]), SINCE), None);
-    assert!(name(&book, one, &there(&[mine]), 201).is_some());
-    for n in 0..2 * KNOWN_MAX as u64 {
-        book.saw(&socket(n, "10.0.0.1:9", "10.0.0.2:9"), BootNs(300), || None);
+    assert!(book.closed.len() <= SOCKETS_MAX, "memory is bounded");
+    assert_eq!(name(&book, one, &there(&[mine]), SINCE).as_deref(), Some("curl"));
+    // One of the peer's own, of which one may have closed unnoticed.
+    let theirs = connection(9, "198.51.100.1:4000");
+    book.saw(&theirs, BootNs(210), || owner("nginx"));
+    let asked = about(&theirs);
+    assert_eq!(name(&book, asked, &there(&[theirs]), SINCE), None);
+    assert_eq!(name(&book, asked, &there(&[theirs]), 201).as_deref(), Some("nginx"));
+}
+
+#[test]
+fn sockets_that_closed_without_a_remote_end_may_have_been_anybodys() {
+    let one = asked(TCP, KeyKind::RemoteService, false);
+    let mine = socket(1, "10.0.0.1:4000", SERVICE);
+    let close = |protocol| {
+        let mut book = book(&[(150, mine, "curl")]);
+        for n in 0..=SOCKETS_MAX as u64 {
+            let closed = socket(n + 10, "0.0.0.0:9", "0.0.0.0:0");
+            book.closed([Socket { protocol, ..closed }], BootNs(200));
+        }
+        name(&book, one, &there(&[mine]), SINCE)
+    };
+    assert_eq!(close(Some(TCP)), None);
+    assert_eq!(close(None), None, "of an unknown protocol");
+    assert_eq!(close(Some(UDP)).as_deref(), Some("curl"), "no datagrams are asked for");
+}
+
+#[test]
+fn what_no_record_needs_is_forgotten() {
+    let mut book = Book::default();
+    for n in 0..=SOCKETS_MAX as u64 {
+        book.closed([connection(n, "198.51.100.1:9")], BootNs(200));
+        book.saw(&connection(n, "198.51.100.1:9"), BootNs(200), || None);
     }
-    assert_eq!(book.known.len(), KNOWN_MAX);
-    book.forget(BootNs(300 + KEPT_NS + CLOSED_MAX as u64));
-    assert!(book.known.is_empty() && book.closed.len() < 200);
+    book.forget(BootNs(200 + KEPT_NS + 2));
+    assert!(book.known.is_empty() && book.closed.is_empty() && book.forgotten.is_empty());
 }

@@ -1,4 +1,5 @@
-// Names of protocols and of services that are met most (IANA's registries).
+// Names of protocols and of services that are met most: those of wire/src/well_known.rs, which a test of that
+// compares.
 
 const PROTOCOLS: Record<number, string> = {
   1: "ICMP",
@@ -6,7 +7,7 @@ const PROTOCOLS: Record<number, string> = {
   4: "IPIP",
   6: "tcp",
   17: "udp",
-  41: "IPv6",
+  41: "IPv6 in IP",
   47: "GRE",
   50: "ESP",
   51: "AH",
@@ -38,7 +39,7 @@ const SERVICES: Record<number, string> = {
   514: "syslog",
   587: "submission",
   636: "ldaps",
-  853: "dns-tls",
+  853: "dns-over-tls",
   873: "rsync",
   993: "imaps",
   995: "pop3s",
@@ -53,12 +54,14 @@ const SERVICES: Record<number, string> = {
   4789: "vxlan",
   5060: "sip",
   5201: "iperf3",
+  5353: "mdns",
   5432: "postgresql",
   5672: "amqp",
   6081: "geneve",
   6379: "redis",
   6443: "kubernetes",
   8080: "http-alt",
+  8082: "network-monitor",
   9000: "minio",
   9092: "kafka",
   9100: "node-exporter",

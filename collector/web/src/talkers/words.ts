@@ -14,6 +14,9 @@ const ETHER_TYPES: Record<number, string> = {
   35045: "MACsec",
 };
 
+/** The control group of what is in no other. */
+const ROOT_CGROUP = "/";
+
 /** Where a service is: at the other end, or here. */
 const side = (kind: string): string => {
   if (kind === "local_service") return ` ${t("serviceHere")}`;
@@ -50,6 +53,7 @@ export function ownerOf({ kind, name, process }: Owner): string {
   const word = `owner_${kind}`;
   const what = isText(word) ? t(word) : kind;
   if (kind === "kernel") return what;
+  if (kind === "cgroup" && name === ROOT_CGROUP && !process) return t("owner_root");
   const whole = name || process;
   return process && name ? `${what} ${whole} (${process})` : `${what} ${whole}`;
 }

@@ -55,6 +55,7 @@ export const talkers = {
   owner_container: "container",
   owner_pod: "pod",
   owner_cgroup: "cgroup",
+  owner_root: "host (root cgroup)",
   owner_process: "process",
   owner_kernel: "kernel",
   talkersSearch: "Which hosts talked to an address?",

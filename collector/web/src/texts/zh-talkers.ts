@@ -55,6 +55,7 @@ export const talkers: typeof english = {
   owner_container: "容器",
   owner_pod: "Pod 组",
   owner_cgroup: "控制组",
+  owner_root: "主机（根控制组）",
   owner_process: "进程",
   owner_kernel: "内核",
   talkersSearch: "哪些主机与某地址通信？",

@@ -11,7 +11,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event;
 
 pub use self::keys::{Input, Typed};
-pub use self::parts::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend};
+pub use self::parts::{Detail, RX, TX, draw_head, draw_keys, figure, page, right, trend, unknown};
 pub use ratatui::crossterm::event::Event;
 
 /// Number of keys that may wait.

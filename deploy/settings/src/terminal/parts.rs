@@ -59,6 +59,12 @@ pub fn right<'a>(text: impl Into<Line<'a>>) -> Line<'a> {
     text.into().right_aligned()
 }
 
+/// What stands for a figure that isn't known.
+#[must_use]
+pub fn unknown() -> String {
+    "-".to_owned()
+}
+
 /// Figures as columns, the newest on the right, scaled to the highest.
 #[must_use]
 pub fn trend(figures: &[u64], width: usize) -> String {
