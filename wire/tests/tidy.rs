@@ -42,7 +42,7 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "wire",
-        "delivery bounds codec message tag coarsen predict frame talker_sums talkers flags gap pack token pem certificate private_file \
+        "delivery bounds codec message tag coarsen predict frame talker_sums talkers flags well_known gap pack token pem certificate private_file \
          permission causes advice kind id amount seq time number",
     ),
 ];

@@ -14,7 +14,7 @@ use wire::talkers::{OwnerKind, TalkerOwner};
 
 use super::diag::{Socket, UDP};
 use super::question::{OwnerQuestion, Present};
-use super::shares::{Peer, shares};
+use super::shares::{RemoteHost, shares};
 
 /// How long sockets are remembered, nanoseconds: more than the minute that a record covers, and the
 /// longest sample on top.
@@ -55,7 +55,7 @@ pub struct Book {
     /// Since when no closed socket was missed.
     watched_ns: BootNs,
     /// Since when no closed socket of a peer was forgotten, and of which protocol.
-    forgotten: HashMap<(Option<u8>, Peer), BootNs>,
+    forgotten: HashMap<(Option<u8>, RemoteHost), BootNs>,
 }
 
 impl Book {
@@ -80,8 +80,10 @@ impl Book {
         }
         if self.known.len() >= SOCKETS_MAX {
             let all = self.known.iter();
-            let kept =
-                shares(all.map(|(cookie, it)| (*cookie, Peer::of(it.ends.1), it.last_ns)), KEPT);
+            let kept = shares(
+                all.map(|(cookie, it)| (*cookie, RemoteHost::of(it.ends.1), it.last_ns)),
+                KEPT,
+            );
             self.known.retain(|cookie, _| kept.contains(cookie));
         }
         let known = Known { owner: owner(), tries: 1, ends, first_ns: now_ns, last_ns: now_ns };
@@ -93,13 +95,14 @@ impl Book {
         self.closed.extend(sockets.into_iter().map(|socket| (now_ns, socket)));
         if self.closed.len() > SOCKETS_MAX {
             let all = self.closed.iter().enumerate();
-            let kept = shares(all.map(|(at, (told, it))| (at, Peer::of(it.remote), *told)), KEPT);
+            let kept =
+                shares(all.map(|(at, (told, it))| (at, RemoteHost::of(it.remote), *told)), KEPT);
             for (at, (told_ns, socket)) in std::mem::take(&mut self.closed).into_iter().enumerate()
             {
                 if kept.contains(&at) {
                     self.closed.push_back((told_ns, socket));
                 } else {
-                    let of = (socket.protocol, Peer::of(socket.remote));
+                    let of = (socket.protocol, RemoteHost::of(socket.remote));
                     let forgotten = self.forgotten.entry(of).or_default();
                     *forgotten = told_ns.wrapping_add(1).max(*forgotten);
                 }
@@ -193,7 +196,7 @@ impl Book {
     /// Whether all sockets are known that closed since a time and may have the traffic asked for, or may
     /// have accepted it: those have its remote end, or none.
     fn has_all_closed(&self, asked: &OwnerQuestion, since_ns: BootNs) -> bool {
-        let peers = [Peer::of(asked.ends().1), Peer::NONE];
+        let peers = [RemoteHost::of(asked.ends().1), RemoteHost::NONE];
         let protocols = [Some(asked.protocol()), None];
         let of = protocols.into_iter().flat_map(|protocol| peers.map(|peer| (protocol, peer)));
         let mut forgotten = of.filter_map(|of| self.forgotten.get(&of));

@@ -11,9 +11,9 @@ use wire::BootNs;
 /// A remote host, as far as addresses tell one: the address, or the /64 of IPv6, all of which one host may
 /// use (RFC 4291, section 2.5.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer(Ipv6Addr);
+pub struct RemoteHost(Ipv6Addr);
 
-impl Peer {
+impl RemoteHost {
     /// Of sockets without a remote end: those that listen, and datagram sockets.
     pub const NONE: Self = Self(Ipv6Addr::UNSPECIFIED);
 
@@ -31,12 +31,12 @@ impl Peer {
 /// Those that keep their place, at most `room`. Each peer keeps its latest, and none has more than one above
 /// another that lost a place; the times say which are the latest.
 pub fn shares<T: Copy + Eq + Hash>(
-    all: impl Iterator<Item = (T, Peer, BootNs)>,
+    all: impl Iterator<Item = (T, RemoteHost, BootNs)>,
     room: usize,
 ) -> HashSet<T> {
-    let mut all: Vec<(T, Peer, BootNs)> = all.collect();
+    let mut all: Vec<(T, RemoteHost, BootNs)> = all.collect();
     all.sort_by_key(|(.., at)| Reverse(*at));
-    let mut peers: HashMap<Peer, usize> = HashMap::new();
+    let mut peers: HashMap<RemoteHost, usize> = HashMap::new();
     let mut ranked: Vec<(usize, T)> = Vec::with_capacity(all.len());
     for (which, peer, _) in all {
         let rank = peers.entry(peer).or_default();
@@ -52,8 +52,8 @@ pub fn shares<T: Copy + Eq + Hash>(
 mod tests {
     use super::*;
 
-    fn peer(text: &str) -> Peer {
-        Peer::of(text.parse().unwrap())
+    fn peer(text: &str) -> RemoteHost {
+        RemoteHost::of(text.parse().unwrap())
     }
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
         assert_ne!(peer("10.0.0.1:80"), peer("10.0.0.2:80"));
         assert_eq!(peer("[2001:db8::1]:80"), peer("[2001:db8::ffff:0:0:7]:9"));
         assert_ne!(peer("[2001:db8::1]:80"), peer("[2001:db8:0:1::1]:80"));
-        assert_eq!([peer("0.0.0.0:0"), peer("[::]:53")], [Peer::NONE; 2]);
+        assert_eq!([peer("0.0.0.0:0"), peer("[::]:53")], [RemoteHost::NONE; 2]);
     }
 
     #[test]
@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn peers_with_the_same_number_give_way_by_age() {
-        let all = (0..20).map(|n| (n, Peer(Ipv6Addr::from(u128::from(n % 10) << 64)), BootNs(n)));
+        let all =
+            (0..20).map(|n| (n, RemoteHost(Ipv6Addr::from(u128::from(n % 10) << 64)), BootNs(n)));
         let kept = shares(all, 12);
         assert!((10..20).all(|latest| kept.contains(&latest)), "one of each");
         assert!(kept.contains(&9) && kept.contains(&8), "{kept:?}");
