@@ -35,7 +35,7 @@ pub(super) struct SearchParams {
     #[param(min_length = 2, example = "10.1.0.0/16")]
     address: String,
     /// Start of the range. RFC 3339, or seconds since 1970. Default: a day before `to`. Everything in the
-    /// range is read, so a long one takes long where there are many clients.
+    /// range is looked through, so a long one takes long where there are many clients.
     #[param(value_type = Option<String>, example = "2024-01-01T00:00:00Z")]
     from: Option<Time>,
     /// End of the range. Default: now.
@@ -61,6 +61,9 @@ pub(super) struct SearchView {
     found: Vec<FoundView>,
     /// True if there are more.
     truncated: bool,
+    /// Number of records of the range that are damaged and may name the address. `collector fsck` says
+    /// which.
+    unreadable: u64,
 }
 
 /// Which hosts talked to an address
@@ -87,6 +90,7 @@ pub(super) async fn search(
         from: Time(from_ns),
         to: Time(to_ns),
         truncated: answer.left_out > 0,
+        unreadable: answer.unreadable,
         found: answer.found.into_iter().map(|it| view(&app, it)).collect(),
     };
     Ok(match params.format {

@@ -31,6 +31,9 @@ pub(super) struct TalkersView {
     pub to: Time,
     /// Time that the records cover, nanoseconds.
     pub covered_ns: u64,
+    /// Number of records that are damaged: what they hold is missing in all figures. `collector fsck` says
+    /// which.
+    pub unreadable: u64,
     /// Speed of the link now; `null` if it is unknown or the NIC has none of its own.
     pub speed_bits_per_second: Option<u64>,
     /// All traffic.
@@ -246,6 +249,7 @@ impl TalkersView {
             from: Time(found.from_ns),
             to: Time(found.to_ns),
             covered_ns: found.covered_ns,
+            unreadable: found.unreadable,
             speed_bits_per_second,
             total: found.total.into(),
             distinct: found.distinct,

@@ -106,6 +106,7 @@ macro_rules! behaviours {
             talkers_of_a_range_add_up_to_the_byte_however_they_are_grouped,
             views_of_talkers_unnest_them_and_lose_nothing,
             who_talked_to_an_address_is_found,
+            a_list_of_talkers_that_cannot_be_read_is_counted_and_hides_no_other,
             talkers_are_deleted_by_an_age_of_their_own_with_their_owners,
             a_client_that_is_purged_leaves_no_talkers_and_can_come_again,
             talkers_that_were_tampered_with_are_found,

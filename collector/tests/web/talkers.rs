@@ -83,7 +83,7 @@ impl TalkersReader for Memory {
             first_ns: WallNs(NOON),
             last_ns: WallNs(NOON + 60_000_000_000),
         };
-        Ok(TalkersFound { found: vec![found], left_out: 3 })
+        Ok(TalkersFound { found: vec![found], left_out: 3, unreadable: 2 })
     }
 
     async fn talkers_at(&self, at: &TalkersAt) -> Result<Option<Talkers>, StoreError> {
@@ -221,6 +221,7 @@ async fn an_address_or_a_prefix_is_searched_for_in_all_clients() {
     let path = "/api/v1/talkers/search?address=10.0.0.0/8&from=1704100000&to=1704200000";
     let found = server.get(path).await.json();
     assert_eq!((&found["address"], &found["truncated"]), (&json!("10.0.0.0/8"), &json!(true)));
+    assert_eq!(found["unreadable"], 2);
     let first = &found["found"][0];
     assert_eq!((&first["client"], &first["alias"]), (&json!("web-1"), &json!("Frontend")));
     assert_eq!((&first["direction"], &first["bytes"]), (&json!("tx"), &json!(6000)));

@@ -18,8 +18,9 @@ pub trait TalkersReader: Send + Sync + Debug {
     /// for an unknown NIC. Its memory is bounded, whatever the range.
     async fn talkers(&self, range: &TalkersRange) -> Result<GroupedTalkers, StoreError>;
 
-    /// Which NICs had traffic with an address over a range, the most bytes first. Without an index: every
-    /// row of the range is read, so keep it short where hosts are many.
+    /// Which NICs had traffic with an address over a range, the most bytes first. Addresses have no index:
+    /// every row of the range is looked through, so keep it short where hosts are many. A list that can't be
+    /// read is counted and left out.
     async fn search_talkers(&self, search: &TalkerSearch) -> Result<TalkersFound, StoreError>;
 
     /// The record of a NIC nearest to a time: one that covers it before any other.

@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 24] = [
+const MIGRATIONS: [&str; 25] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -35,6 +35,7 @@ const MIGRATIONS: [&str; 24] = [
     include_str!("alert_keepers.sql"),
     include_str!("talkers.sql"),
     include_str!("client_days.sql"),
+    include_str!("talkers_time.sql"),
 ];
 
 /// Version of the newest schema.

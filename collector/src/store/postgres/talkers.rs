@@ -1,17 +1,20 @@
 //! Reads talkers, and forgets owners that no row refers to.
 
-use std::collections::{BTreeMap, HashMap};
+mod rows;
+
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Row};
 use wire::WallNs;
 use wire::frame::INTERVAL_MAX_NS;
 use wire::id::NicName;
-use wire::talkers::{TalkerOwner, Talkers, TalkersKind};
+use wire::talkers::{Talkers, TalkersKind};
 
+use self::rows::{list, owners};
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::key::nic_key;
@@ -25,8 +28,7 @@ use crate::store::rows::series::NicRange;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
 use crate::store::rows::talker_search::{FoundTalkers, TalkerSearch, TalkersFound};
 use crate::store::rows::talkers::{
-    ENTRIES, EntryColumns, LIST, OwnerId, SEEN_NS, StoredList, UnreadableTalkers, columns, record,
-    unreadable,
+    ENTRIES, LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
 };
 use crate::store::rows::talkers_at::TalkersAt;
 use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};
@@ -48,21 +50,6 @@ impl TalkersReader for PostgresStore {
 
 /// Times are kept to the microsecond.
 const PRECISE_NS: u64 = 1000;
-
-/// The list of a row of [`columns`].
-fn list(row: &Row) -> Result<Result<StoredList, UnreadableTalkers>, Error> {
-    let small = |at| row.try_get::<_, i16>(at).map(|it| u8::try_from(it).unwrap_or(u8::MAX));
-    let mut figures = [0; LIST.len()];
-    for (at, figure) in (4..).zip(&mut figures) {
-        *figure = number(row, at)?;
-    }
-    let mut entries = EntryColumns::default();
-    for (at, column) in (4 + LIST.len()..).zip(&mut entries) {
-        *column = row.try_get(at)?;
-    }
-    let interval = (instant(row, 0)?, number(row, 1)?);
-    Ok(StoredList::of_row(interval, (small(2)?, small(3)?), figures, &entries))
-}
 
 fn readable(row: &Row) -> Result<StoredList, Failure> {
     list(row)?.map_err(|error| Failure::failed(unreadable(error)))
@@ -100,39 +87,25 @@ async fn talkers_of(db: &Client, range: &TalkersRange) -> Result<GroupedTalkers,
         params.push((&direction, Type::INT2));
         let rows = db.query_typed_raw(&select, params).await?;
         let mut rows = std::pin::pin!(rows);
+        let mut unreadable = 0;
         while let Some(row) = rows.try_next().await? {
-            take(&readable(&row)?);
+            match list(&row)? {
+                Ok(list) => take(&list),
+                Err(_) => unreadable += 1,
+            }
         }
-        Ok::<_, Failure>(())
+        Ok::<u64, Failure>(unreadable)
     };
     let mut sums = GroupSums::new(by);
-    read(&mut |list| sums.add(list)).await?;
+    let unreadable = read(&mut |list| sums.add(list)).await?;
     let ranked = sums.rank(range.limit);
     let names = owners(db, key.client, &ranked.owners()).await?;
     let mut answer = ranked.named(range, &names);
+    answer.unreadable = unreadable;
     if !answer.buckets.is_empty() {
         read(&mut |list| answer.fill(by, list)).await?;
     }
     Ok(answer)
-}
-
-/// The names of a client's owners.
-async fn owners(
-    db: &Client,
-    client: i32,
-    owners: &[OwnerId],
-) -> Result<BTreeMap<OwnerId, TalkerOwner>, Failure> {
-    let numbers: Vec<i64> = owners.iter().map(|owner| owner.0).collect();
-    let select = "SELECT owner, kind, name, process FROM talker_owners
-                  WHERE client = $1 AND owner = ANY ($2)";
-    let keys = [(&client as &(dyn ToSql + Sync), Type::INT4), (&numbers, Type::INT8_ARRAY)];
-    let mut names = BTreeMap::new();
-    for row in db.query_typed(select, &keys).await? {
-        let kind = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or(u8::MAX);
-        let owner = TalkerOwner { kind, name: row.try_get(2)?, process: row.try_get(3)? };
-        names.insert(OwnerId(row.try_get(0)?), owner);
-    }
-    Ok(names)
 }
 
 async fn find(db: &Client, search: &TalkerSearch) -> Result<TalkersFound, Failure> {
@@ -140,11 +113,12 @@ async fn find(db: &Client, search: &TalkerSearch) -> Result<TalkersFound, Failur
     let (from, to) = (time(search.from_ns), time(search.to_ns));
     let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
         vec![(&from, Type::TIMESTAMPTZ), (&to, Type::TIMESTAMPTZ)];
-    let mut having = "";
-    if !needle.is_empty() {
-        having = " AND (position($3 in t.addresses) > 0 OR position($3 in t.others) > 0
-                 OR position($3 in t.long_addresses) > 0)";
-        params.push((&needle, Type::BYTEA));
+    let mut having = String::new();
+    if !needle.bytes.is_empty() {
+        let of = |column: &&str| format!("position($3 in t.{column}) > 0");
+        let any: Vec<String> = needle.columns.iter().map(of).collect();
+        having = format!(" AND ({})", any.join(" OR "));
+        params.push((&needle.bytes, Type::BYTEA));
     }
     let select = format!(
         "SELECT {}, t.nic FROM talkers t WHERE t.time >= $1 AND t.time < $2{having}",
@@ -156,7 +130,7 @@ async fn find(db: &Client, search: &TalkerSearch) -> Result<TalkersFound, Failur
         let mut rows = std::pin::pin!(rows);
         while let Some(row) = rows.try_next().await? {
             let nic: NicId = row.try_get(4 + LIST.len() + ENTRIES.len())?;
-            found.add(nic, &readable(&row)?);
+            found.add(nic, &list(&row)?);
         }
     }
     let nics: Vec<NicId> = found.nics();

@@ -99,6 +99,8 @@ pub struct GroupedTalker {
 pub struct GroupedTalkers {
     /// Number of records.
     pub records: u64,
+    /// Number of those that can't be read. What they hold is missing in all other figures.
+    pub unreadable: u64,
     /// Start of the first record, nanoseconds since 1970 (UTC); may be before the range.
     pub from_ns: WallNs,
     /// End of the last record; may be after the range.

@@ -1,12 +1,13 @@
 //! Which hosts talked to an address. Pure: every store decides the same.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wire::talkers::{TalkersKind, address_bytes};
 use wire::{Bytes, Packets, WallNs};
 
-use crate::store::rows::talkers::{StoredList, TalkersDirection};
+use crate::store::rows::rollups::MINUTE_NS;
+use crate::store::rows::talkers::{StoredList, TalkersDirection, UnreadableTalkers};
 
 /// The request: an address or a prefix, and a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub struct TalkerSearch {
     pub limit: usize,
 }
 
+/// Shortest piece of a search, nanoseconds: 40,000 rows of 1,000 hosts with two NICs, some 0.1 s.
+const PIECE_NS: u64 = 10 * MINUTE_NS;
+
+/// Most pieces of a search.
+const PIECES_MAX: u64 = 256;
+
 /// The answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TalkersFound {
@@ -30,6 +37,17 @@ pub struct TalkersFound {
     pub found: Vec<TalkerFound>,
     /// Number of those left out beyond the limit.
     pub left_out: u64,
+    /// Lists that can't be read, and may name the address. What they hold is missing above.
+    pub unreadable: u64,
+}
+
+/// What to look for in a row before it is read as a whole: most rows of a fleet name others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needle {
+    /// Bytes that each address searched for contains; empty if there are none.
+    pub bytes: Vec<u8>,
+    /// The columns that may hold them.
+    pub columns: &'static [&'static str],
 }
 
 /// Traffic of one NIC and direction with the address.
@@ -63,12 +81,36 @@ impl TalkerSearch {
         (address_bytes(self.address), (before + usize::from(self.prefix)).min(128))
     }
 
-    /// Bytes that each address searched for contains in a row; empty if the prefix has not one byte.
+    /// What each row contains that names an address searched for.
     #[must_use]
-    pub fn needle(&self) -> Vec<u8> {
+    pub fn needle(&self) -> Needle {
         let (address, bits) = self.mapped();
         let skip = if self.address.is_ipv4() { 12 } else { 0 };
-        address.into_iter().take(bits / 8).skip(skip).collect()
+        let bytes: Vec<u8> = address.into_iter().take(bits / 8).skip(skip).collect();
+        // IPv4 addresses are numbers of 4 bytes, except those below 1.0.0.0.
+        let is_number = self.address.is_ipv4() && bytes.first().is_some_and(|first| *first > 0);
+        let columns: &[&str] =
+            if is_number { &["addresses", "others"] } else { &["long_addresses"] };
+        // A short prefix of IPv6 may hold all of IPv4.
+        let holds_v4 =
+            !self.address.is_ipv4() && self.matches(address_bytes(Ipv4Addr::BROADCAST.into()));
+        Needle { bytes: if holds_v4 { vec![] } else { bytes }, columns }
+    }
+
+    /// The same search over pieces of the range, for a store that reads them one by one: long enough that
+    /// each is worth it, and so few that none is worth sparing.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Self> {
+        let Self { from_ns, to_ns, .. } = *self;
+        let length = to_ns.get().saturating_sub(from_ns.get()).div_ceil(PIECES_MAX).max(PIECE_NS);
+        let mut pieces = Vec::new();
+        let mut start_ns = from_ns;
+        while start_ns < to_ns {
+            let end_ns = start_ns.saturating_add(length).min(to_ns);
+            pieces.push(Self { from_ns: start_ns, to_ns: end_ns, ..self.clone() });
+            start_ns = end_ns;
+        }
+        pieces
     }
 
     /// True if an address of a key is searched for.
@@ -84,8 +126,15 @@ impl TalkerSearch {
 #[derive(Debug)]
 pub struct FoundTalkers<'a, K> {
     search: &'a TalkerSearch,
-    /// By number of the NIC, and direction.
+    parts: FoundParts<K>,
+}
+
+/// What was found in a part of the range.
+#[derive(Debug)]
+pub struct FoundParts<K> {
+    /// By number of the NIC, and direction: of minutes, and of moments.
     found: HashMap<(K, TalkersDirection), [Part; 2]>,
+    unreadable: u64,
 }
 
 /// The records of one kind.
@@ -98,15 +147,26 @@ struct Part {
     span: Option<(WallNs, WallNs)>,
 }
 
+impl Part {
+    fn reach(&mut self, from_ns: WallNs, to_ns: WallNs) {
+        let (first_ns, last_ns) = self.span.unwrap_or((from_ns, to_ns));
+        self.span = Some((first_ns.min(from_ns), last_ns.max(to_ns)));
+    }
+}
+
 impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
     /// Nothing yet.
     #[must_use]
     pub fn new(search: &'a TalkerSearch) -> Self {
-        Self { search, found: HashMap::new() }
+        Self { search, parts: FoundParts { found: HashMap::new(), unreadable: 0 } }
     }
 
-    /// Adds a list of a NIC, if it names the address.
-    pub fn add(&mut self, nic: K, stored: &StoredList) {
+    /// Adds a list of a NIC, if it names the address. One that can't be read is counted.
+    pub fn add(&mut self, nic: K, stored: &Result<StoredList, UnreadableTalkers>) {
+        let Ok(stored) = stored else {
+            self.parts.unreadable += 1;
+            return;
+        };
         let wanted = |address| self.search.matches(address);
         let talkers = stored.list.talkers.iter();
         let mut named =
@@ -114,7 +174,7 @@ impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
         if named.peek().is_none() {
             return;
         }
-        let parts = self.found.entry((nic, stored.direction)).or_default();
+        let parts = self.parts.found.entry((nic, stored.direction)).or_default();
         let [minutes, moments] = parts;
         let part = if stored.kind == TalkersKind::Moment as u8 { moments } else { minutes };
         for talker in named {
@@ -125,54 +185,70 @@ impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
         part.error_bytes = part.error_bytes.saturating_add(stored.list.rest().0);
         part.records += 1;
         let end_ns = stored.start_ns.saturating_add(stored.interval_ns);
-        let (first_ns, last_ns) = part.span.unwrap_or((stored.start_ns, end_ns));
-        part.span = Some((first_ns.min(stored.start_ns), last_ns.max(end_ns)));
+        part.reach(stored.start_ns, end_ns);
     }
 
-    /// True if something was found of a NIC.
-    pub fn has(&self, nic: K) -> bool {
-        TalkersDirection::ALL
-            .into_iter()
-            .any(|direction| self.found.contains_key(&(nic, direction)))
+    /// Adds what was found in another part of the range.
+    pub fn merge(&mut self, FoundParts { found, unreadable }: FoundParts<K>) {
+        self.parts.unreadable += unreadable;
+        for (key, more) in found {
+            for (sum, part) in self.parts.found.entry(key).or_default().iter_mut().zip(more) {
+                sum.bytes = sum.bytes.saturating_add(part.bytes);
+                sum.packets = sum.packets.saturating_add(part.packets);
+                sum.error_bytes = sum.error_bytes.saturating_add(part.error_bytes);
+                sum.records += part.records;
+                if let Some((first_ns, last_ns)) = part.span {
+                    sum.reach(first_ns, last_ns);
+                }
+            }
+        }
+    }
+
+    /// What was found, to [merge](Self::merge) it.
+    pub fn parts(self) -> FoundParts<K> {
+        self.parts
     }
 
     /// The NICs that something was found of, some twice.
     pub fn nics(&self) -> Vec<K> {
-        self.found.keys().map(|(nic, _)| *nic).collect()
+        self.parts.found.keys().map(|(nic, _)| *nic).collect()
     }
 
     /// The answer, with names of NICs: client and NIC. Those without a name are left out.
     #[must_use]
     pub fn finish(self, names: &HashMap<K, (String, String)>) -> TalkersFound {
-        let named = self.found.into_iter().filter_map(|((nic, direction), [minutes, moments])| {
-            let (client, nic) = names.get(&nic)?.clone();
-            // A minute has what its moments have. Both are at least what there was, so the larger counts.
-            let part = if moments.bytes > minutes.bytes { moments } else { minutes };
-            let Part { bytes, packets, error_bytes, records, span } = part;
-            let (first_ns, last_ns) = span?;
-            Some(TalkerFound {
-                client,
-                nic,
-                direction,
-                bytes,
-                packets,
-                error_bytes,
-                records,
-                first_ns,
-                last_ns,
-            })
-        });
+        let named =
+            self.parts.found.into_iter().filter_map(|((nic, direction), [minutes, moments])| {
+                let (client, nic) = names.get(&nic)?.clone();
+                // A minute has what its moments have. Both are at least what there was, so the larger counts.
+                let part = if moments.bytes > minutes.bytes { moments } else { minutes };
+                let Part { bytes, packets, error_bytes, records, span } = part;
+                let (first_ns, last_ns) = span?;
+                Some(TalkerFound {
+                    client,
+                    nic,
+                    direction,
+                    bytes,
+                    packets,
+                    error_bytes,
+                    records,
+                    first_ns,
+                    last_ns,
+                })
+            });
         let mut found: Vec<TalkerFound> = named.collect();
         let by = |it: &TalkerFound| (it.client.clone(), it.nic.clone(), it.direction);
         found.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| by(a).cmp(&by(b))));
         let left_out = found.len().saturating_sub(self.search.limit) as u64;
         found.truncate(self.search.limit);
-        TalkersFound { found, left_out }
+        TalkersFound { found, left_out, unreadable: self.parts.unreadable }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::talkers::{Talker, TalkerKey, TalkerList};
+
     use super::*;
 
     fn search(address: &str, prefix: u8) -> TalkerSearch {
@@ -198,10 +274,74 @@ mod tests {
     }
 
     #[test]
-    fn a_needle_is_of_whole_bytes() {
-        assert_eq!(search("10.1.2.3", 32).needle(), [10, 1, 2, 3]);
-        assert_eq!(search("10.1.2.3", 23).needle(), [10, 1]);
-        assert_eq!(search("10.1.2.3", 7).needle(), [0; 0]);
-        assert_eq!(search("2001:db8::1", 48).needle(), [0x20, 1, 0xd, 0xb8, 0, 0]);
+    fn a_needle_is_of_whole_bytes_and_of_the_columns_that_may_hold_it() {
+        const NUMBERS: &[&str] = &["addresses", "others"];
+        const LONG: &[&str] = &["long_addresses"];
+        let needle = |address, prefix| {
+            let Needle { bytes, columns } = search(address, prefix).needle();
+            (bytes, columns)
+        };
+        assert_eq!(needle("10.1.2.3", 32), (vec![10, 1, 2, 3], NUMBERS));
+        assert_eq!(needle("10.1.2.3", 23), (vec![10, 1], NUMBERS));
+        assert!(needle("10.1.2.3", 7).0.is_empty());
+        assert_eq!(needle("0.1.2.3", 32), (vec![0, 1, 2, 3], LONG));
+        assert_eq!(needle("2001:db8::1", 48), (vec![0x20, 1, 0xd, 0xb8, 0, 0], LONG));
+        // IPv4 within IPv6.
+        assert!(needle("::", 80).0.is_empty());
+        assert_eq!(needle("::", 96), (vec![0; 12], LONG));
+    }
+
+    #[test]
+    fn pieces_tile_the_range_and_are_bounded_in_number() {
+        for (from, to, pieces) in [
+            (0, u64::MAX, 256),
+            (5, 5, 0),
+            (9, 5, 0),
+            (7, 8, 1),
+            (100, 100 + 12 * 60 * MINUTE_NS, 72),
+            (100, 101 + 12 * 60 * MINUTE_NS, 73),
+        ] {
+            let (from_ns, to_ns) = (WallNs(from), WallNs(to));
+            let found = TalkerSearch { from_ns, to_ns, ..search("::1", 128) }.pieces();
+            assert_eq!(found.len(), pieces, "{from} {to}");
+            let tiled = found.windows(2).all(|two| two[0].to_ns == two[1].from_ns);
+            let ends = found.first().zip(found.last()).map(|(a, b)| (a.from_ns, b.to_ns));
+            assert!(tiled && ends.is_none_or(|ends| ends == (from_ns, to_ns)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_range_add_up_to_the_whole() {
+        let list = |start: u64, bytes: u64| {
+            let key =
+                TalkerKey { address: address_bytes([10, 0, 0, 1].into()), ..TalkerKey::default() };
+            let talker = Talker { key, bytes: Bytes(bytes), ..Talker::default() };
+            let list = TalkerList {
+                total_bytes: Bytes(bytes + 5),
+                talkers: vec![talker],
+                ..TalkerList::default()
+            };
+            let (start_ns, interval_ns, kind) = (WallNs(start), 60, (start % 2) as u8);
+            let direction = TalkersDirection::Tx;
+            Ok(StoredList { start_ns, interval_ns, kind, direction, list, owners: vec![] })
+        };
+        let search = search("10.0.0.1", 32);
+        let rows = [(1, list(100, 7)), (2, list(201, 9)), (1, list(40, 11)), (1, list(61, 90))];
+        let unreadable = (2, Err(UnreadableTalkers::Total));
+        let rows: Vec<_> = rows.into_iter().chain([unreadable]).collect();
+        let of = |rows: &[(u8, _)]| {
+            let mut found = FoundTalkers::new(&search);
+            rows.iter().for_each(|(nic, list)| found.add(*nic, list));
+            found
+        };
+        let names = [1, 2].map(|nic| (nic, (format!("host-{nic}"), "eth0".to_owned()))).into();
+        let whole = of(&rows).finish(&names);
+        assert_eq!((whole.found.len(), whole.unreadable), (2, 1));
+        for cut in 0..=rows.len() {
+            let (first, second) = rows.split_at(cut);
+            let mut merged = of(first);
+            merged.merge(of(second).parts());
+            assert_eq!(merged.finish(&names), whole);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Reads talkers, and forgets owners that no row refers to.
 
-use std::collections::{BTreeMap, HashMap};
+mod rows;
+mod search;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -8,8 +10,9 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
 use wire::WallNs;
 use wire::frame::INTERVAL_MAX_NS;
 use wire::id::NicName;
-use wire::talkers::{TalkerOwner, Talkers, TalkersKind};
+use wire::talkers::{Talkers, TalkersKind};
 
+use self::rows::{list, owners};
 use super::error::Failure;
 use super::lease::Reads;
 use super::number::number;
@@ -20,10 +23,9 @@ use crate::store::port::talkers::TalkersReader;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::series::NicRange;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
-use crate::store::rows::talker_search::{FoundTalkers, TalkerSearch, TalkersFound};
+use crate::store::rows::talker_search::{TalkerSearch, TalkersFound};
 use crate::store::rows::talkers::{
-    ENTRIES, EntryColumns, LIST, OwnerId, SEEN_NS, StoredList, UnreadableTalkers, columns, record,
-    unreadable,
+    ENTRIES, LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
 };
 use crate::store::rows::talkers_at::TalkersAt;
 use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};
@@ -36,29 +38,13 @@ impl<T: Reads + Send + Sync + Debug> TalkersReader for T {
     }
 
     async fn search_talkers(&self, search: &TalkerSearch) -> Result<TalkersFound, StoreError> {
-        let search = search.clone();
-        self.readers().lease(move |db| find(db, &search)).await
+        search::find(self.readers(), search).await
     }
 
     async fn talkers_at(&self, at: &TalkersAt) -> Result<Option<Talkers>, StoreError> {
         let at = at.clone();
         self.readers().lease(move |db| record_at(db, &at)).await
     }
-}
-
-/// The list of a row of [`columns`].
-fn list(row: &Row<'_>) -> rusqlite::Result<Result<StoredList, UnreadableTalkers>> {
-    let small = |at| row.get::<_, i64>(at).map(|it| u8::try_from(it).unwrap_or(u8::MAX));
-    let mut figures = [0; LIST.len()];
-    for (at, figure) in (4..).zip(&mut figures) {
-        *figure = number(row, at)?;
-    }
-    let mut entries = EntryColumns::default();
-    for (at, column) in (4 + LIST.len()..).zip(&mut entries) {
-        *column = row.get(at)?;
-    }
-    let interval = (WallNs::of_column(row.get(0)?), number(row, 1)?);
-    Ok(StoredList::of_row(interval, (small(2)?, small(3)?), figures, &entries))
 }
 
 fn readable(row: &Row<'_>) -> Result<StoredList, Failure> {
@@ -82,72 +68,25 @@ fn talkers(db: &mut Connection, range: &TalkersRange) -> Result<GroupedTalkers, 
     let mut read = |take: &mut dyn FnMut(&StoredList)| {
         let [client, nic, first, to] = key.params();
         let mut rows = select.query([client, nic, first, to, &from, &direction])?;
+        let mut unreadable = 0;
         while let Some(row) = rows.next()? {
-            take(&readable(row)?);
+            match list(row)? {
+                Ok(list) => take(&list),
+                Err(_) => unreadable += 1,
+            }
         }
-        Ok::<_, Failure>(())
+        Ok::<u64, Failure>(unreadable)
     };
     let mut sums = GroupSums::new(by);
-    read(&mut |list| sums.add(list))?;
+    let unreadable = read(&mut |list| sums.add(list))?;
     let ranked = sums.rank(range.limit);
     let names = owners(&transaction, key.client, ranked.owners())?;
     let mut answer = ranked.named(range, &names);
+    answer.unreadable = unreadable;
     if !answer.buckets.is_empty() {
         read(&mut |list| answer.fill(by, list))?;
     }
     Ok(answer)
-}
-
-/// The names of a client's owners.
-fn owners(
-    db: &Connection,
-    client: i64,
-    owners: impl IntoIterator<Item = OwnerId>,
-) -> Result<BTreeMap<OwnerId, TalkerOwner>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT kind, name, process FROM talker_owners WHERE client = ?1 AND owner = ?2",
-    )?;
-    let mut names = BTreeMap::new();
-    for owner in owners {
-        let named = select.query_row([client, owner.0], |row| {
-            let kind = u8::try_from(row.get::<_, i64>(0)?).unwrap_or(u8::MAX);
-            Ok(TalkerOwner { kind, name: row.get(1)?, process: row.get(2)? })
-        });
-        if let Some(named) = named.optional()? {
-            names.insert(owner, named);
-        }
-    }
-    Ok(names)
-}
-
-fn find(db: &mut Connection, search: &TalkerSearch) -> Result<TalkersFound, Failure> {
-    let transaction = db.transaction()?;
-    let needle = search.needle();
-    let (from, to) = (search.from_ns.to_column(), search.to_ns.to_column());
-    // NIC by NIC, because the index starts with client, NIC and time.
-    let mut select = transaction.prepare_cached(&format!(
-        "SELECT {} FROM talkers t WHERE t.client = ?1 AND t.nic = ?2 AND t.time >= ?3 AND t.time < ?4
-             AND (?5 = x'' OR instr(t.addresses, ?5) > 0 OR instr(t.others, ?5) > 0
-                 OR instr(t.long_addresses, ?5) > 0)",
-        columns()
-    ))?;
-    let nics =
-        "SELECT c.id, n.id, c.client_id, n.name FROM clients c JOIN nics n ON n.client = c.id
-                WHERE c.forgotten_at IS NULL";
-    let mut nics = transaction.prepare_cached(nics)?;
-    let mut nics = nics.query([])?;
-    let (mut found, mut names) = (FoundTalkers::new(search), HashMap::new());
-    while let Some(row) = nics.next()? {
-        let (client, nic): (i64, NicId) = (row.get(0)?, row.get(1)?);
-        let mut rows = select.query(params![client, nic, from, to, needle])?;
-        while let Some(row) = rows.next()? {
-            found.add(nic, &readable(row)?);
-        }
-        if found.has(nic) {
-            names.insert(nic, (row.get(2)?, row.get(3)?));
-        }
-    }
-    Ok(found.finish(&names))
 }
 
 fn record_at(db: &mut Connection, at: &TalkersAt) -> Result<Option<Talkers>, Failure> {

@@ -365,6 +365,48 @@ pub async fn who_talked_to_an_address_is_found(place: &impl Place) {
     assert_eq!(store.search_talkers(&search("10.1.2.3", 32)).await.unwrap().found.len(), 1);
 }
 
+pub async fn a_list_of_talkers_that_cannot_be_read_is_counted_and_hides_no_other(
+    place: &impl Place,
+) {
+    let (store, mut agent) = opened(place).await;
+    store.open_sessions(&client("db"), &hello(&[2]), WallNs(START)).await.unwrap();
+    let mut other = Agent::new("db", 2, 1);
+    let records: Vec<Talkers> = (0..3).map(|n| minute(START + n * MINUTE, n)).collect();
+    commit_talkers(&store, &mut agent, records.clone()).await;
+    commit_talkers(&store, &mut other, records).await;
+    let whole = store.search_talkers(&search("10.1.2.3", 32)).await.unwrap();
+    let range = range(TalkersBy::Host);
+    let total = store.talkers(&range).await.unwrap().total.bytes.get();
+    assert_eq!((whole.found.len(), whole.unreadable), (2, 0));
+    // A column that is cut, of one of six lists.
+    let of = "(SELECT id FROM clients WHERE client_id = 'web')";
+    let cut = format!(
+        "UPDATE talkers SET bytes = substr(bytes, 2) WHERE direction = 0 AND client = {of}
+             AND time = (SELECT max(time) FROM talkers)"
+    );
+    place.execute(&cut).await;
+    for (address, prefix) in [("10.1.2.3", 32), ("10.0.0.0", 8), ("0.0.0.0", 0)] {
+        let found = store.search_talkers(&search(address, prefix)).await.unwrap();
+        assert_eq!(found.unreadable, 1, "{address}/{prefix}");
+        let records = |name| {
+            let of = |it: &&collector::store::TalkerFound| {
+                it.client == name && it.direction == Direction::Rx
+            };
+            found.found.iter().find(of).unwrap().records
+        };
+        assert_eq!((records("web"), records("db")), (2, 3), "{address}/{prefix}");
+    }
+    // It doesn't name this one, as far as can be seen.
+    let none = store.search_talkers(&search("203.0.113.7", 32)).await.unwrap();
+    assert_eq!((none.found.len(), none.unreadable), (0, 0));
+    let answer = store.talkers(&range).await.unwrap();
+    assert_eq!((answer.records, answer.unreadable), (2, 1));
+    assert!(answer.total.bytes.get() < total);
+    assert_adds_up(&answer);
+    let report = store.check().await.unwrap();
+    assert!(!report.is_sound(), "fsck says which");
+}
+
 pub async fn talkers_are_deleted_by_an_age_of_their_own_with_their_owners(place: &impl Place) {
     let (store, mut agent) = opened(place).await;
     for day in 0..10 {

@@ -109,6 +109,8 @@ export interface Search {
 export interface SearchResult {
   found: Found[];
   truncated: boolean;
+  /** Damaged records. */
+  unreadable: number;
 }
 
 const searchPath = ({ address, from, to }: Search, more: Record<string, string> = {}): string =>

@@ -104,9 +104,12 @@ class TalkersPage {
     }
   }
 
-  private draw({ found, truncated }: SearchResult): void {
-    const more = truncated ? t("foundMore", found.length) : "";
-    write(this.note, found.length === 0 ? t("foundNone") : more);
+  private draw({ found, truncated, unreadable }: SearchResult): void {
+    const notes = [];
+    if (found.length === 0) notes.push(t("foundNone"));
+    if (truncated) notes.push(t("foundMore", found.length));
+    if (unreadable > 0) notes.push(t("foundUnreadable", unreadable));
+    write(this.note, notes.join(" "));
     this.place.replaceChildren(...(found.length === 0 ? [] : [table(found)]));
   }
 }

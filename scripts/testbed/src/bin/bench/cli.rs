@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    backlog, capture, floor, groups, hostile, idle, reader, scrape, series, stall, store, swarm,
-    talkers, week,
+    backlog, capture, floor, groups, hostile, idle, reader, scrape, search, series, stall, store,
+    swarm, talkers, week,
 };
 
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ enum Benchmark {
     Series(series::Options),
     /// Sums of groups of many clients over months, from rows and from packed days
     Groups(groups::Options),
+    /// Which hosts of 1,000 talked to an address in a night, in both stores
+    Search(search::Options),
     /// What attacks on a collector cost the collector and an honest agent
     Hostile(hostile::Options),
     /// The reader that only sums lengths, as `capture` starts it
@@ -66,6 +68,7 @@ impl Cli {
             Benchmark::Store(options) => store::run(&options),
             Benchmark::Series(options) => series::run(&options),
             Benchmark::Groups(options) => groups::run(&options),
+            Benchmark::Search(options) => search::run(&options),
             Benchmark::Hostile(options) => hostile::run(&options),
             Benchmark::Floor(options) => floor::run(&options),
         }

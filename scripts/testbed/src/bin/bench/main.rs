@@ -16,6 +16,7 @@ mod paced;
 mod process;
 mod reader;
 mod scrape;
+mod search;
 mod series;
 mod space;
 mod stall;
