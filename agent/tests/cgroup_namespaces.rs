@@ -3,12 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod cgroups;
-
 use std::net::TcpListener;
 
-use cgroups::Cgroups;
-use testbed::{Namespace, in_namespace};
+use testbed::{Cgroups, Namespace, in_namespace};
 
 /// What doctor says of owners after a script has run, as part of a container whose cgroups are those below
 /// this process's. `$mount` is where cgroup v2 is mounted; what

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod cgroups;
 mod watched;
 
 use std::net::{TcpListener, UdpSocket};
@@ -11,9 +10,8 @@ use std::time::{Duration, Instant};
 use agent::owner;
 use agent::sampler::{Capture, CaptureConfig, IntervalReport, TalkersConfig};
 use agent::talkers::moment::Thresholds;
-use cgroups::Cgroups;
 use crossbeam_channel::Receiver;
-use testbed::{Pair, SLACK, in_namespace, wait_until};
+use testbed::{Cgroups, Pair, SLACK, in_namespace, wait_until};
 use watched::config;
 use wire::talkers::{TALKERS_MAX, Talker, TalkerOwner, Talkers};
 

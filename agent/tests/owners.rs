@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod cgroups;
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io::{Read, Write};
@@ -16,11 +14,10 @@ use std::time::Instant;
 use agent::clocks::boot_ns;
 use agent::owner::{Lookup, OwnerQuestion, SETTLED};
 use agent::talkers::{SeenSockets, SocketPair};
-use cgroups::Cgroups;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
-use testbed::{Namespace, in_namespace, sh, wait_until};
+use testbed::{Cgroups, Namespace, in_namespace, sh, wait_until};
 use wire::BootNs;
 use wire::talkers::{KeyKind, OwnerKind, TalkerOwner};
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accounts;
+mod bursts;
 mod delivery;
 mod keepers;
 mod mail;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, and says why")]
 
+pub mod cgroups;
 pub mod citus;
 pub mod clock;
 pub mod dump;
@@ -27,6 +28,7 @@ pub mod site;
 pub mod spool;
 pub mod terminal;
 
+pub use cgroups::Cgroups;
 pub use clock::Clock;
 pub use http::{get, metric};
 pub use namespace::{Namespace, in_namespace};

@@ -1,20 +1,21 @@
 //! Real cgroups, of cgroup v2, that a test moves itself into.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses some of it, and may panic")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use testbed::sh;
+use crate::shell::sh;
 
 /// Cgroups of this test, which leaves and removes them when this is dropped.
+#[derive(Debug)]
 pub struct Cgroups {
+    /// The directory of all of them.
     pub root: PathBuf,
     before: PathBuf,
 }
 
 impl Cgroups {
     /// Makes none yet.
+    #[must_use]
     pub fn new() -> Self {
         let line = sh("grep -m1 ' - cgroup2 ' /proc/self/mountinfo || true");
         let mount = line.split(' ').nth(4).expect("cgroup v2 must be mounted");
@@ -35,6 +36,12 @@ impl Cgroups {
     /// Moves this process back to where it was.
     pub fn leave(&self) {
         fs::write(self.before.join("cgroup.procs"), "0").unwrap();
+    }
+}
+
+impl Default for Cgroups {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
