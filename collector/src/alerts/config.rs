@@ -17,6 +17,8 @@ pub struct AlertsSection {
     pub url: Option<String>,
     /// Name of the time zone of quiet hours and of times in messages.
     pub time_zone: String,
+    /// `false`: messages name no talkers, so that no address of a peer leaves by them.
+    pub talkers: bool,
     /// Rules, by name.
     pub rules: BTreeMap<String, RuleSection>,
     /// Targets of messages, by name.
@@ -26,7 +28,7 @@ pub struct AlertsSection {
 impl Default for AlertsSection {
     fn default() -> Self {
         let (rules, targets) = (BTreeMap::new(), BTreeMap::new());
-        Self { url: None, time_zone: "UTC".to_owned(), rules, targets }
+        Self { url: None, time_zone: "UTC".to_owned(), talkers: true, rules, targets }
     }
 }
 

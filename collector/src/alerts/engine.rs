@@ -1,6 +1,8 @@
 //! All rules and the states of all subjects. Samples are judged as they arrive, by the task that received
 //! them; what changes goes to the recorder.
 
+mod tap;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,10 +21,8 @@ use super::incident_id::IncidentId;
 use super::measure::{Measure, MeasureSource};
 use super::owner::{Judge, Owner};
 use super::rule::AlertRules;
-use super::samples::values;
 use super::silence::{Silence, Silenced};
 use super::state::{self, Firing, Moment, State, StateChange, Value, ValueBand};
-use crate::live::{SampleTap, TappedSample};
 use crate::store::{AlertIncident, AlertSilence};
 use crate::time::{boot, now_ns};
 
@@ -85,6 +85,12 @@ impl Engine {
     #[must_use]
     pub fn rules(&self) -> AlertRules {
         self.in_force().rules.clone()
+    }
+
+    /// Whether messages name talkers.
+    #[must_use]
+    pub fn names_talkers(&self) -> bool {
+        self.in_force().rules.talkers
     }
 
     fn in_force(&self) -> Arc<InForce> {
@@ -395,35 +401,6 @@ impl Engine {
                 let holder = shard.entry(owner.clone()).or_default();
                 holder.keep_to(&owner, &in_force, &tagged);
                 holder.sync(&open, now.boot);
-            }
-        }
-    }
-}
-
-impl SampleTap for Engine {
-    fn wants_samples(&self) -> bool {
-        self.wants_samples.load(Ordering::Relaxed)
-    }
-
-    fn on_samples(&self, client: &ClientId, samples: &[TappedSample]) {
-        let (owner, now) = (Owner::Client(client.clone()), now());
-        let mut shard = self.shard(&owner);
-        let (in_force, tagged) = (self.in_force(), self.tagged());
-        let holder = shard.entry(owner.clone()).or_default();
-        holder.keep_to(&owner, &in_force, &tagged);
-        for at in holder.chosen.clone() {
-            let rule = &in_force.rules.rules[at];
-            for sample in samples {
-                for (direction, value) in values(rule, sample).into_iter().flatten() {
-                    let part = (at, Some(sample.sample.nic), direction);
-                    let value = Value {
-                        value,
-                        measured_ns: sample.sample.start_ns,
-                        patience: PATIENCE
-                            .max(Duration::from_nanos(sample.sample.interval_ns.saturating_mul(3))),
-                    };
-                    self.take(holder, &owner, &in_force, (part, &value, ""), now);
-                }
             }
         }
     }

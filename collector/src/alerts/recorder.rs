@@ -6,7 +6,7 @@
 //! that the store gets later, and are entered as sent. A message can come twice then: from here and from
 //! another collector, or after a crash.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
@@ -256,9 +256,11 @@ impl Recorder {
         looks.on_seen(!seen.open.is_empty() || !seen.to_serve.is_empty());
         self.outbox.wake(|target| seen.to_serve.iter().any(|it| it == target));
         let unconfirmed = seen.unconfirmed.filter(|_| looks.on_confirmed(boot()));
+        let open: HashMap<&str, &AlertIncident> =
+            seen.open.iter().map(|incident| (incident.id.as_str(), incident)).collect();
         let mut ends: Vec<AlertChange> = Vec::new();
         for it in unconfirmed.unwrap_or_default() {
-            if let Some(incident) = seen.open.iter().find(|incident| incident.id == it.id)
+            if let Some(incident) = open.get(it.id.as_str())
                 && let Some(how) = ended(incident, &it, (&rules, &self.name), self.confirm)
             {
                 ends.push(self.abandoned(incident, how, &rules));

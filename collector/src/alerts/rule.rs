@@ -58,11 +58,13 @@ pub struct AlertRules {
     pub rules: Vec<Arc<AlertRule>>,
     /// The time zone of quiet hours and of times in messages.
     pub zone: TimeZone,
+    /// Messages name talkers.
+    pub talkers: bool,
 }
 
 impl Default for AlertRules {
     fn default() -> Self {
-        Self { rules: Vec::new(), zone: TimeZone::UTC }
+        Self { rules: Vec::new(), zone: TimeZone::UTC, talkers: true }
     }
 }
 
@@ -106,7 +108,7 @@ impl AlertRules {
             check_name("rules", name)?;
             rules.push(Arc::new(AlertRule::of(name, rule, section)?));
         }
-        Ok(Self { rules, zone })
+        Ok(Self { rules, zone, talkers: section.talkers })
     }
 }
 

@@ -1,16 +1,15 @@
 //! The newest talkers of each NIC, as they arrive: messages name who was there at their moment, without
 //! asking the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use wire::id::{ClientId, NicName};
+use wire::frame::Frame;
+use wire::id::{ClientId, NicName, SessionId};
 use wire::talkers::{Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, TalkersKind};
-use wire::{Bytes, WallNs};
-
-use crate::time::boot;
+use wire::{Bytes, Seq, WallNs};
 
 /// Talkers of a direction that messages name.
 pub const NAMED: usize = 5;
@@ -28,6 +27,13 @@ pub const WAIT: Duration = Duration::from_millis(1200);
 
 /// The last minute before a moment ended at most this long before.
 const LAST_MINUTE_NS: u64 = 120_000_000_000;
+
+/// How much later or earlier than by its times a record may come after the sample, beside its own length: what
+/// is further off is backlog, or the client's clock was set meanwhile.
+const OUT_OF_STEP_NS: u128 = 10_000_000_000;
+
+/// A session whose talkers stay away for longer is over: they come every minute.
+const SESSION_SILENT: Duration = Duration::from_secs(150);
 
 /// The largest talkers of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +72,26 @@ pub struct SeenTalker {
     pub owner: Option<TalkerOwner>,
 }
 
+/// A record, and when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrivedRecord {
+    /// The record.
+    pub record: SeenRecord,
+    /// By the boot clock.
+    pub arrived: Duration,
+    /// The number of its session among those of its client, and of its frame in that.
+    order: (u64, Seq),
+}
+
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AskedMoment {
     /// Start of the sample that counts, by the client's clock, nanoseconds since 1970 (UTC).
     pub at_ns: WallNs,
-    /// When the condition began.
+    /// When the condition began, by the same clock.
     pub since_ns: WallNs,
+    /// When the sample came, by the boot clock.
+    pub heard: Duration,
 }
 
 /// What to do about a message's talkers.
@@ -85,25 +104,41 @@ pub enum TalkersChoice {
 }
 
 /// Chooses the record for a message that has waited for so long: that of its sample; else, after a while,
-/// that of a later sample of the same trouble; else that of the last minute.
+/// that of another sample of the same trouble; else that of the last minute. Of several the last one, and none
+/// that is out of step with the sample: the same time may come twice, and not at all.
+///
+/// `records`: in the order in which the client made them.
 #[must_use]
-pub fn choose(records: &[SeenRecord], asked: AskedMoment, waited: Duration) -> TalkersChoice {
-    let AskedMoment { at_ns, since_ns } = asked;
-    let of = |kind| records.iter().filter(move |it| it.kind == kind);
+pub fn choose(records: &[ArrivedRecord], asked: AskedMoment, waited: Duration) -> TalkersChoice {
+    let AskedMoment { at_ns, since_ns, .. } = asked;
+    let of = |kind| {
+        let fit = records.iter().rev().filter(move |it| it.is_in_step(asked));
+        fit.map(|it| &it.record).filter(move |it| it.kind == kind)
+    };
     if let Some(exact) = of(TalkersKind::Moment).find(|it| it.covers(at_ns)) {
         return TalkersChoice::Take(Some(exact.clone()));
     }
     if waited < WAIT {
         return TalkersChoice::Wait;
     }
-    let moments = of(TalkersKind::Moment).filter(|it| it.start_ns >= since_ns);
+    let moment = of(TalkersKind::Moment).find(|it| it.start_ns >= since_ns);
     let near = |it: &&SeenRecord| {
-        let end_ns = it.start_ns.saturating_add(it.interval_ns);
-        it.start_ns <= at_ns && at_ns.saturating_since(end_ns) <= LAST_MINUTE_NS
+        it.start_ns <= at_ns && at_ns.saturating_since(it.end_ns()) <= LAST_MINUTE_NS
     };
-    let minutes = of(TalkersKind::Minute).filter(near);
-    let newest = |a: &&SeenRecord, b: &&SeenRecord| a.start_ns.cmp(&b.start_ns);
-    TalkersChoice::Take(moments.max_by(newest).or_else(|| minutes.max_by(newest)).cloned())
+    let minute = || of(TalkersKind::Minute).find(near);
+    TalkersChoice::Take(moment.or_else(minute).cloned())
+}
+
+impl ArrivedRecord {
+    /// True if it came as long after the sample as its interval ended after that began.
+    fn is_in_step(&self, asked: AskedMoment) -> bool {
+        let SeenRecord { interval_ns, .. } = self.record;
+        let ns = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        let by_arrival = ns(self.arrived).saturating_sub(ns(asked.heard));
+        let by_clock = i128::from(self.record.end_ns().get()) - i128::from(asked.at_ns.get());
+        let off = by_arrival.saturating_sub(by_clock).unsigned_abs();
+        off <= OUT_OF_STEP_NS + u128::from(interval_ns)
+    }
 }
 
 impl SeenRecord {
@@ -127,6 +162,10 @@ impl SeenRecord {
         })
     }
 
+    const fn end_ns(&self) -> WallNs {
+        self.start_ns.saturating_add(self.interval_ns)
+    }
+
     fn covers(&self, at_ns: WallNs) -> bool {
         self.start_ns <= at_ns && at_ns.saturating_since(self.start_ns) < self.interval_ns.max(1)
     }
@@ -143,52 +182,107 @@ impl SeenTalker {
 #[derive(Debug, Default)]
 struct SeenClient {
     /// Records by NIC, and when the last one came, by the boot clock.
-    nics: HashMap<NicName, (Vec<SeenRecord>, Duration)>,
+    nics: HashMap<NicName, (Vec<ArrivedRecord>, Duration)>,
+    /// The session that is not backlog.
+    session: Option<SeenSession>,
+    /// Sessions so far.
+    sessions: u64,
+}
+
+/// A session, as its newest frame with talkers left it.
+#[derive(Debug)]
+struct SeenSession {
+    id: SessionId,
+    seq: Seq,
+    end_ns: WallNs,
+    heard: Duration,
 }
 
 impl SeenClient {
-    fn take(&mut self, nic: NicName, record: SeenRecord, now: Duration) {
+    /// The place of a frame among those of its client, whose clock may have been set: within a session the
+    /// numbers decide. Of two sessions, the one that is heard first and ends first is backlog.
+    fn order(&mut self, frame: &Frame, end_ns: WallNs, now: Duration) -> (u64, Seq) {
+        let seq = frame.last_seq;
+        match &mut self.session {
+            Some(known) if known.id == frame.session => {
+                known.heard = now;
+                if seq > known.seq {
+                    (known.seq, known.end_ns) = (seq, end_ns);
+                }
+            }
+            Some(known)
+                if end_ns <= known.end_ns && now.saturating_sub(known.heard) < SESSION_SILENT =>
+            {
+                return (0, seq);
+            }
+            _ => {
+                self.sessions += 1;
+                self.session = Some(SeenSession { id: frame.session, seq, end_ns, heard: now });
+            }
+        }
+        (self.sessions, seq)
+    }
+
+    fn take(&mut self, nic: NicName, new: ArrivedRecord) {
         if self.nics.len() >= NICS && !self.nics.contains_key(&nic) {
             // The one that was silent for longest gives way.
             let oldest = self.nics.iter().min_by_key(|(_, (_, heard))| *heard).map(|(nic, _)| *nic);
             oldest.map(|nic| self.nics.remove(&nic));
         }
         let (records, heard) = self.nics.entry(nic).or_default();
-        *heard = now;
-        let most = if record.kind == TalkersKind::Moment { MOMENTS } else { 1 };
-        // A repeated frame.
-        records.retain(|it| (it.kind, it.start_ns) != (record.kind, record.start_ns));
-        let kind = record.kind;
-        records.push(record);
-        records.sort_by_key(|it| (it.kind, it.start_ns));
-        let many = records.iter().filter(|it| it.kind == kind).count().saturating_sub(most);
-        let first = records.iter().position(|it| it.kind == kind).unwrap_or_default();
-        // Backlog is older than what is there.
-        records.drain(first..first + many);
+        *heard = new.arrived;
+        if records.iter().any(|it| it.order == new.order && it.record == new.record) {
+            // A frame that came again.
+            return;
+        }
+        let kind = new.record.kind;
+        let most = if kind == TalkersKind::Moment { MOMENTS } else { 1 };
+        let place = |it: &ArrivedRecord| (it.order, it.record.start_ns);
+        let at = records.partition_point(|it| place(it) <= place(&new));
+        records.insert(at, new);
+        if records.iter().filter(|it| it.record.kind == kind).count() > most
+            && let Some(first) = records.iter().position(|it| it.record.kind == kind)
+        {
+            records.remove(first);
+        }
     }
 }
+
+/// A NIC of a client.
+pub type TalkersPlace = (ClientId, NicName);
 
 /// The newest talkers of all clients.
 #[derive(Debug, Default)]
 pub struct SeenTalkers {
     clients: Mutex<HashMap<ClientId, SeenClient>>,
-    /// A record of a moment came.
+    /// Where records of moments came: as many as NICs are kept at most.
+    fresh: Mutex<HashSet<TalkersPlace>>,
     news: Notify,
 }
 
 impl SeenTalkers {
-    /// Takes records as they arrive.
-    pub fn take(&self, client: &ClientId, records: &[Talkers]) {
-        let now = boot();
+    /// Takes a frame's records as they arrive.
+    pub fn take(&self, client: &ClientId, frame: &Frame, now: Duration) {
+        let short: Vec<(NicName, SeenRecord)> = frame
+            .talkers
+            .iter()
+            .filter_map(|record| Some((record.nic, SeenRecord::of(record)?)))
+            .collect();
+        let Some(end_ns) = short.iter().map(|(_, it)| it.end_ns()).max() else { return };
+        let moments: Vec<NicName> = short
+            .iter()
+            .filter(|(_, it)| it.kind == TalkersKind::Moment)
+            .map(|(nic, _)| *nic)
+            .collect();
         let mut clients = lock(&self.clients);
         let seen = clients.entry(client.clone()).or_default();
-        for record in records {
-            if let Some(short) = SeenRecord::of(record) {
-                seen.take(record.nic, short, now);
-            }
+        let order = seen.order(frame, end_ns, now);
+        for (nic, record) in short {
+            seen.take(nic, ArrivedRecord { record, arrived: now, order });
         }
         drop(clients);
-        if records.iter().any(|it| it.kind == TalkersKind::Moment as u8) {
+        if !moments.is_empty() {
+            lock(&self.fresh).extend(moments.into_iter().map(|nic| (client.clone(), nic)));
             self.news.notify_one();
         }
     }
@@ -197,19 +291,19 @@ impl SeenTalkers {
     #[must_use]
     pub fn choose(
         &self,
-        client: &ClientId,
-        nic: NicName,
+        (client, nic): &TalkersPlace,
         asked: AskedMoment,
         waited: Duration,
     ) -> TalkersChoice {
         let clients = lock(&self.clients);
-        let records = clients.get(client).and_then(|it| it.nics.get(&nic));
+        let records = clients.get(client).and_then(|it| it.nics.get(nic));
         choose(records.map_or(&[], |(records, _)| records), asked, waited)
     }
 
-    /// Returns once a record of a moment has come since the last return.
-    pub async fn news(&self) {
+    /// Returns once records of moments have come since the last return, and where.
+    pub async fn news(&self) -> HashSet<TalkersPlace> {
         self.news.notified().await;
+        std::mem::take(&mut *lock(&self.fresh))
     }
 
     /// Forgets NICs that sent nothing for long. Call it every minute.
@@ -221,86 +315,9 @@ impl SeenTalkers {
     }
 }
 
-fn lock(
-    clients: &Mutex<HashMap<ClientId, SeenClient>>,
-) -> MutexGuard<'_, HashMap<ClientId, SeenClient>> {
-    clients.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-    const HALF: u64 = SECOND / 2;
-
-    fn record(kind: TalkersKind, start_ns: u64, interval_ns: u64) -> Talkers {
-        let rx = TalkerList { total_bytes: Bytes(start_ns), ..TalkerList::default() };
-        let (start_ns, kind) = (WallNs(start_ns), kind as u8);
-        Talkers { start_ns, interval_ns, kind, rx, ..Talkers::default() }
-    }
-
-    fn chosen(
-        records: &[Talkers],
-        at_ns: u64,
-        since_ns: u64,
-        waited: Duration,
-    ) -> Option<Option<u64>> {
-        let records: Vec<_> = records.iter().filter_map(SeenRecord::of).collect();
-        let asked = AskedMoment { at_ns: WallNs(at_ns), since_ns: WallNs(since_ns) };
-        match choose(&records, asked, waited) {
-            TalkersChoice::Wait => None,
-            TalkersChoice::Take(record) => Some(record.map(|it| it.start_ns.get())),
-        }
-    }
-
-    #[test]
-    fn the_sample_itself_is_taken_at_once_and_anything_else_after_a_wait() {
-        let minute = record(TalkersKind::Minute, 60 * SECOND, 60 * SECOND);
-        let moment = |start| record(TalkersKind::Moment, start, HALF);
-        let at = 130 * SECOND;
-        let both = [minute.clone(), moment(at)];
-        assert_eq!(chosen(&both, at, at, Duration::ZERO), Some(Some(at)));
-        assert_eq!(chosen(&both, at + HALF - 1, at, Duration::ZERO), Some(Some(at)));
-        // The next sample is another one: it counts if that of the alert doesn't come.
-        let later = [minute.clone(), moment(at + SECOND), moment(at - SECOND)];
-        assert_eq!(chosen(&later, at, at, WAIT / 2), None);
-        assert_eq!(chosen(&later, at, at, WAIT), Some(Some(at + SECOND)));
-        let before = [minute.clone(), moment(at - SECOND)];
-        assert_eq!(chosen(&before, at, at, WAIT), Some(Some(60 * SECOND)));
-        assert_eq!(chosen(&[], at, at, Duration::ZERO), None);
-        assert_eq!(chosen(&[], at, at, WAIT), Some(None));
-        // A minute that ended long ago, or begins later, says nothing.
-        assert_eq!(chosen(std::slice::from_ref(&minute), 241 * SECOND, at, WAIT), Some(None));
-        assert_eq!(chosen(&[minute], 59 * SECOND, at, WAIT), Some(None));
-    }
-
-    #[test]
-    fn what_is_kept_is_the_newest_and_bounded() {
-        let (seen, client) = (SeenTalkers::default(), ClientId::new("web-1").unwrap());
-        let nic = NicName::new("eth0").unwrap();
-        let named = |record| Talkers { nic, ..record };
-        for n in (0..20).rev() {
-            seen.take(&client, &[named(record(TalkersKind::Moment, n * SECOND, HALF))]);
-            seen.take(&client, &[named(record(TalkersKind::Minute, n * 60 * SECOND, 60 * SECOND))]);
-            // Frames come again.
-            seen.take(&client, &[named(record(TalkersKind::Moment, n * SECOND, HALF))]);
-        }
-        let kept = |seen: &SeenTalkers| {
-            let clients = lock(&seen.clients);
-            let records = &clients[&client].nics[&nic].0;
-            records.iter().map(|it| it.start_ns.get() / SECOND).collect::<Vec<_>>()
-        };
-        assert_eq!(kept(&seen), [1140, 16, 17, 18, 19]);
-        for n in 0..200 {
-            let nic = NicName::new(&format!("eth{n}")).unwrap();
-            let record = Talkers { nic, ..record(TalkersKind::Minute, SECOND, SECOND) };
-            seen.take(&client, &[record]);
-        }
-        assert_eq!(lock(&seen.clients)[&client].nics.len(), NICS);
-        seen.forget_silent(boot() + KEPT / 2);
-        assert_eq!(lock(&seen.clients).len(), 1);
-        seen.forget_silent(boot() + KEPT);
-        assert!(lock(&seen.clients).is_empty());
-    }
-}
+mod tests;

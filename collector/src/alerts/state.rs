@@ -73,6 +73,7 @@ pub struct PendingState {
     heard: Duration,
     worst: f64,
     worst_ns: WallNs,
+    worst_heard: Duration,
 }
 
 /// A rule that fires.
@@ -88,6 +89,8 @@ pub struct Firing {
     pub worst: f64,
     /// When that was, nanoseconds since 1970 (UTC).
     pub worst_ns: WallNs,
+    /// When that came, by the boot clock.
+    pub worst_heard: Duration,
     /// When there was the last value, by the boot clock.
     pub heard: Duration,
     /// A message was queued that it fires.
@@ -165,8 +168,19 @@ impl Firing {
         announced: bool,
         heard: Duration,
     ) -> Self {
-        let calm_since = None;
-        Self { id, fired_ns, since_ns, worst, worst_ns, heard, announced, stored: true, calm_since }
+        Self {
+            id,
+            fired_ns,
+            since_ns,
+            worst,
+            worst_ns,
+            // Before this run.
+            worst_heard: Duration::ZERO,
+            heard,
+            announced,
+            stored: true,
+            calm_since: None,
+        }
     }
 }
 
@@ -194,6 +208,7 @@ pub fn step(
                 heard: now.boot,
                 worst: value.value,
                 worst_ns: value.measured_ns,
+                worst_heard: now.boot,
             };
             on_pending(pending, bounds, value, now)
         }
@@ -208,6 +223,7 @@ fn on_pending(
 ) -> (Option<State>, Option<StateChange>) {
     if bounds.worse(value.value, pending.worst) {
         (pending.worst, pending.worst_ns) = (value.value, value.measured_ns);
+        pending.worst_heard = now.boot;
     }
     pending.heard = now.boot;
     if now.boot.saturating_sub(pending.since.boot) < bounds.hold {
@@ -220,6 +236,7 @@ fn on_pending(
         since_ns: pending.since_ns,
         worst: pending.worst,
         worst_ns: pending.worst_ns,
+        worst_heard: pending.worst_heard,
         heard: now.boot,
         announced: false,
         stored: false,
@@ -241,6 +258,7 @@ fn on_firing(
     firing.heard = now.boot;
     if bounds.worse(value.value, firing.worst) {
         (firing.worst, firing.worst_ns) = (value.value, value.measured_ns);
+        firing.worst_heard = now.boot;
     }
     if verdict != ValueBand::Calm {
         firing.calm_since = None;

@@ -193,7 +193,7 @@ impl Live {
         drop(shard);
         let Some(tap) = tap else { return };
         if !frame.talkers.is_empty() {
-            tap.on_talkers(client, &frame.talkers);
+            tap.on_talkers(client, frame);
         }
         if !tapped.is_empty() {
             tap.on_samples(client, &tapped);

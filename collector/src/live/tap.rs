@@ -2,9 +2,8 @@
 
 use std::fmt::Debug;
 
-use wire::frame::Sample;
+use wire::frame::{Frame, Sample};
 use wire::id::ClientId;
-use wire::talkers::Talkers;
 
 /// Takes samples as they arrive, in the task that received them: it must be quick.
 pub trait SampleTap: Send + Sync + Debug {
@@ -14,8 +13,8 @@ pub trait SampleTap: Send + Sync + Debug {
     /// Takes the samples of a frame that are new.
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]);
 
-    /// Takes the talkers of a frame, which may have come before.
-    fn on_talkers(&self, _client: &ClientId, _records: &[Talkers]) {}
+    /// Takes a frame with talkers, which may have come before.
+    fn on_talkers(&self, _client: &ClientId, _frame: &Frame) {}
 }
 
 /// A sample, and what it is among those of its NIC.

@@ -64,7 +64,8 @@ async fn mails_go_to_a_real_server_encrypted_and_signed_in_until_it_takes_them()
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path());
     let password = folder.path().join("password");
-    wire::private_file::write(&password, PASSWORD.as_bytes()).unwrap();
+    // As an editor or echo leaves it: the line's end is no part of it.
+    wire::private_file::write(&password, format!("{PASSWORD}\n").as_bytes()).unwrap();
     let section = section(&format!(
         "alerts:
   rules: {{full: {{measure: utilisation, for: 0s, clear_for: 5s}}}}

@@ -5,6 +5,7 @@ use wire::id::NicName;
 
 use super::super::config::AlertsSection;
 use super::*;
+use crate::live::{SampleTap, TappedSample};
 use crate::store::AlertSubject;
 
 type Changes = mpsc::Receiver<Emitted>;
