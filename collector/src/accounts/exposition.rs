@@ -11,7 +11,7 @@ use super::statement::Statement;
 pub type AccountMetric = (&'static str, &'static str, fn(&Statement) -> Option<f64>);
 
 /// All gauges, with the label `account`.
-pub const METRICS: [AccountMetric; 16] = [
+pub const METRICS: [AccountMetric; 17] = [
     (
         "netmon_account_used_bytes",
         "Billed bytes of the running cycle, as far as they were measured.",
@@ -55,6 +55,11 @@ pub const METRICS: [AccountMetric; 16] = [
         "netmon_account_p95_bits_per_second",
         "The 95th percentile of the running cycle so far.",
         |it| it.metered.p95.bits_per_second.map(float),
+    ),
+    (
+        "netmon_account_p95_projected_bits_per_second",
+        "The 95th percentile at the end of the running cycle, as it looks.",
+        |it| it.metered.p95_outlook.map(|outlook| float(outlook.bits_per_second)),
     ),
     ("netmon_account_commit_bits_per_second", "The committed 95th percentile.", |it| {
         it.terms.commit_bits_per_second.map(float)

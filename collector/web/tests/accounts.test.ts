@@ -21,6 +21,7 @@ const statement: Statement = {
     measured_intervals: 90,
     missing_ns: 0,
     p95: { bits_per_second: 8e8, min_bits_per_second: 8e8, max_bits_per_second: 8e8 },
+    p95_outlook: { bits_per_second: 9e8, method: "as_last_seven_days" },
     commit: { bits_per_second: 1e9, allowed: 432, exceeded: 100, bursts_left: 332 },
     outlook: { method: "mean_of_seven_days" },
     nics: [],
@@ -53,6 +54,7 @@ test("a statement says what is used, left and to be expected", () => {
     left: "500.000 GB good",
     projected: "2 100.000 GB, 105.00 % (at the mean of 7 days) bad",
     p95: "800 Mbit/s",
+    "p95-projected": "900 Mbit/s (if the rest is as the last 7 days)",
     bursts: "332 of 432 left good",
   });
 });
@@ -65,6 +67,17 @@ test("what was not measured is a range, and no bound is invented", () => {
   expect(range.p95).toBe("800 Mbit/s (700 Mbit/s to ? with what was not measured)");
   const unbounded = said({ ...statement, metered, used_max_bytes: null });
   expect(unbounded.most).toBe("no known bound; 60 min not measured warn");
+});
+
+test("a percentile that looks like ending over the commitment is bad", () => {
+  const p95_outlook = { bits_per_second: 11e8, method: "as_so_far" } as const;
+  const metered = { ...statement.metered, p95_outlook };
+  const told = said({ ...statement, metered });
+  expect(told["p95-projected"]).toBe("1.10 Gbit/s (if the rest is as all so far) bad");
+  const free = said({ ...statement, metered: { ...metered, commit: null } });
+  expect(free["p95-projected"]).toBe("1.10 Gbit/s (if the rest is as all so far)");
+  const over = said({ ...statement, metered: { ...metered, p95_outlook: null } });
+  expect(over["p95-projected"]).toBeUndefined();
 });
 
 test("over the quota and over the commitment is bad", () => {

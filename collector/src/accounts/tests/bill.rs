@@ -86,6 +86,9 @@ fn warnings_are_due_at_percents_once_the_outlook_is_over_and_once_too_many_inter
     let message = &due_warnings(&commit, &after(&commit, 1, 37_538, &[]))[0].message;
     let told = "will end at 1.00 kbit/s, over 1kbit/s, if the rest is as all so far";
     assert!(message.ends_with(told), "{message}");
+    let series = exposition(&[after(&commit, 1, 37_538, &[])]);
+    let projected = "netmon_account_p95_projected_bits_per_second{account=\"a\"} 1001";
+    assert!(series.lines().any(|it| it == projected), "{series}");
     let calm = account(r#""commit": "1kbit/s", "warn_projected": false"#);
     assert_eq!(due(&calm, 1, 37_538), [""; 0]);
     assert_eq!(due(&commit, 2, 37_538), ["commit"]);

@@ -34,6 +34,8 @@ export interface Statement {
       min_bits_per_second: number | null;
       max_bits_per_second: number | null;
     };
+    /** Of the end of a running cycle, as it looks. */
+    p95_outlook: { bits_per_second: number; method: "as_last_seven_days" | "as_so_far" } | null;
     commit: Commit | null;
     outlook: { method: "mean_of_seven_days" | "mean_so_far" } | null;
     nics: Share[];

@@ -48,7 +48,7 @@ const fewLeft = ({ bursts_left, allowed }: Commit): Figure["kind"] =>
   bursts_left * 5 < allowed ? "warn" : "good";
 
 function percentile({ metered }: Statement): Figure[] {
-  const { p95, commit } = metered;
+  const { p95, p95_outlook: outlook, commit } = metered;
   const { bits_per_second, min_bits_per_second, max_bits_per_second } = p95;
   const name = t("p95");
   if (bits_per_second === null) return [{ id: "p95", name, value: "–", kind: "" }];
@@ -57,6 +57,12 @@ function percentile({ metered }: Statement): Figure[] {
   const range = t("accountRange", bound(min_bits_per_second), bound(max_bits_per_second));
   const value = units.speed(bits_per_second) + (exact ? "" : ` (${range})`);
   const figures: Figure[] = [{ id: "p95", name, value, kind: "" }];
+  if (outlook) {
+    const told = `${units.speed(outlook.bits_per_second)} (${t(outlook.method)})`;
+    const over = commit !== null && outlook.bits_per_second > commit.bits_per_second;
+    const kind = over ? "bad" : "";
+    figures.push({ id: "p95-projected", name: t("accountP95End"), value: told, kind });
+  }
   if (commit) {
     const { bursts_left, allowed, exceeded } = commit;
     const over = bursts_left < 0;

@@ -171,7 +171,9 @@ class GroupPage implements Viewed {
     const { groups: found, other } = await members(tags, told, signal);
     this.members.replaceChildren(table(found, other, group, this.view.look));
     const few = lacking(found, group).length;
-    write(this.lack, few > 0 ? t("lacking", few, found.length) : "");
+    // Of those that are not told one by one it is not known.
+    const words = other ? "lackingLargest" : "lacking";
+    write(this.lack, few > 0 ? t(words, few, found.length) : "");
     this.lack.hidden = few === 0;
     const paths = largest(found)
       .slice(0, MOST)

@@ -196,6 +196,8 @@ export const en = {
   membersOf: "Members of {0}",
   lacking:
     "{0} of {1} members have fewer measurements than the group: they were not in it all the time, or the sums lack what they carried.",
+  lackingLargest:
+    "{0} of the {1} largest members have fewer measurements than the group: they were not in it all the time, or the sums lack what they carried.",
   compare: "Compare",
   compareLargest: "Compare the {0} largest",
   comparison: "Comparison",
@@ -225,6 +227,9 @@ export const en = {
   accountEnd: "At its end",
   mean_of_seven_days: "at the mean of 7 days",
   mean_so_far: "at the mean so far",
+  accountP95End: "95th percentile at its end",
+  as_last_seven_days: "if the rest is as the last 7 days",
+  as_so_far: "if the rest is as all so far",
   accountRange: "{0} to {1} with what was not measured",
   accountBursts: "Bursts over {0}",
   accountLeftOf: "{0} of {1} left",

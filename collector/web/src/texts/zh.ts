@@ -191,6 +191,8 @@ export const zh: Record<keyof typeof en, string> = {
   otherMembers: "其他 {0} 个",
   membersOf: "{0} 的成员",
   lacking: "{1} 个成员中有 {0} 个的测量少于本组：它们并非一直在组内，或合计缺少其未测量的流量。",
+  lackingLargest:
+    "最大的 {1} 个成员中有 {0} 个的测量少于本组：它们并非一直在组内，或合计缺少其未测量的流量。",
   compare: "对比",
   compareLargest: "对比最大的 {0} 个",
   comparison: "对比",
@@ -220,6 +222,9 @@ export const zh: Record<keyof typeof en, string> = {
   accountEnd: "期末预计",
   mean_of_seven_days: "按近 7 天均值",
   mean_so_far: "按至今均值",
+  accountP95End: "期末 95 百分位",
+  as_last_seven_days: "若其余时间与近 7 天相同",
+  as_so_far: "若其余时间与至今相同",
   accountRange: "含未测量部分为 {0} 至 {1}",
   accountBursts: "超过 {0} 的次数",
   accountLeftOf: "剩 {0}，共 {1}",
