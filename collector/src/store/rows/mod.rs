@@ -15,6 +15,7 @@ pub mod groups;
 pub mod history;
 pub mod near;
 pub mod nics;
+pub mod packed;
 pub mod percentile;
 pub mod points;
 pub mod proof;
