@@ -1,8 +1,8 @@
-//! Packed rows: the samples of one NIC over a stretch of time, column by column. Nothing is lost; they take a
-//! sixth of the space of rows. Pure: every store packs the same.
+//! Packed rows: the samples of one NIC over a stretch of time, column by column. Nothing is lost; one takes 9
+//! bytes of a silent NIC to 23 of a busy one (`bench packed`). Pure: every store packs the same.
 //!
-//! What is packed has a format byte, the number of rows, and for each of [`COLUMNS`] its length, its
-//! [checksum](Packed) and its numbers, as [`column`] writes them.
+//! What is packed has a format byte, the number of rows, and for each of the 14 columns its length, the CRC-32
+//! of its numbers, and its numbers in blocks that are as few bits wide as they can be.
 
 mod column;
 mod sums;

@@ -13,6 +13,7 @@ mod hostile;
 mod idle;
 mod offline;
 mod paced;
+mod packed;
 mod process;
 mod reader;
 mod scrape;
