@@ -11,6 +11,11 @@ use crate::site::{SECOND, Site, company};
 
 const MINUTE: u64 = 60 * SECOND;
 
+/// Who filled the link.
+const TALKERS: &str = "talkers of these 500ms: 10.1.2.9 to 5432/tcp there, container 3f2c9a1be0d4 (postgres) 84 %; \
+    203.0.113.77 to 443/tcp here, unit nginx.service (nginx) 3.1 %; 10.1.2.3 to 873/tcp there 1.7 %; \
+    2001:db8:40::7 to 443/tcp here, unit nginx.service (nginx) 1.2 %; 198.51.100.8 to 443/tcp here 1 %";
+
 /// What would run if it were taken for a part of the page.
 const MARKUP: &str = "<img src=x onerror=alert(1)>";
 
@@ -40,7 +45,7 @@ fn firing() -> Vec<Incident> {
     let lost = of("lost", "loss", ["backup-1", "eth0", "", ""]);
     let down = of("down", "host_down", ["db-2", "", "", ""]);
     vec![
-        Incident { severity: "critical", ..full },
+        Incident { severity: "critical", detail: TALKERS, ..full },
         Incident { since: 12 * MINUTE, figures: [12.0, 0.0, 25_574.0], ..lost },
         Incident {
             since: 100 * MINUTE,
@@ -193,6 +198,7 @@ async fn the_inbox_says_what_fires_since_when_why_and_who_knows() {
         "critical cache-1 eth0 received 97.3 % of the link's speed, above 90 %",
         "(5 min) · worst: 98.6 % at 2",
         "Rule full: utilisation above 90 % for 30 s; over at 81 % for 1 min.",
+        "container 3f2c9a1be0d4 (postgres) 84 %; 203.0.113.77 to 443/tcp here",
         "chat was told at 2",
         "mail could not be told yet (tries: 3): mail.example.org:587: connection refused",
         "warning backup-1 eth0 12 packets lost",

@@ -217,7 +217,7 @@ async fn a_click_on_a_spike_or_a_range_shows_who_made_it_and_the_address_keeps_i
     browser.until(&format!("{PANEL}.textContent.includes('<img src=x onerror=alert(1)>')")).await;
     browser.until("document.querySelector('img') === null").await;
     browser.must_be_accessible().await;
-    browser.picture("talkers").await;
+    browser.picture("talkers-owners").await;
     // A click on a bar shows its minute; the address restores it.
     browser.click("#talkers .stack li:nth-child(2) button").await;
     let [from, to] = [1, 2].map(|minutes| millis(first + minutes * MINUTE));
@@ -349,6 +349,10 @@ async fn the_sample_that_broke_a_threshold_names_its_sender_also_by_keyboard_and
     // A click does the same: here on the middle, which is the burst.
     browser.click("#chart .u-over").await;
     browser.until(&format!("{PANEL}.dataset.kind === 'moment'")).await;
+    browser.until(&format!("{}?.startsWith('1. 10.1.2.9') === true", line("1"))).await;
+    browser.resize(1320, 1250).await;
+    browser.value("window.scrollTo(0, 0)").await;
+    browser.picture("talkers").await;
     // Whatever is clicked next to it is of another sample, so of the minute.
     browser
         .open(&format!("/client/web-1/eth0?{range}&talkers=rx-host-nic&at={}", moment + 5000))
