@@ -77,7 +77,7 @@ pub struct Counted {
 
 impl PacketSums {
     /// Adds a packet of a known kind. Returns its bytes on the wire and its direction.
-    #[inline]
+    #[inline(always)]
     pub fn add_plain(&mut self, packet: &Packet<'_>, plain: Plain) -> (u64, Direction) {
         let bytes = u64::from(packet.len);
         let direction = packet.direction();
@@ -86,6 +86,9 @@ impl PacketSums {
         let sum = &mut sums.protocols[plain.network as usize][plain.transport as usize];
         sum.packets += 1;
         sum.bytes += bytes;
+        if plain.flags != 0 {
+            sums.add_flags(plain.flags);
+        }
         (bytes, direction)
     }
 
@@ -130,11 +133,13 @@ impl PacketSums {
 }
 
 /// The protocols of a plain packet, the most common kind: Ethernet, unicast, untagged, IPv4 without
-/// options or IPv6 without extensions, UDP, or TCP without SYN and RST, and one packet on the wire.
+/// options or IPv6 without extensions, UDP or TCP, and one packet on the wire.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain {
     network: Network,
     transport: Transport,
+    /// SYN and RST of TCP.
+    flags: u8,
 }
 
 impl Plain {
@@ -166,10 +171,11 @@ impl Plain {
         {
             return None;
         }
-        let transport = |protocol, flags: usize| match protocol {
-            protocol::UDP => Some(Transport::Udp),
-            protocol::TCP if packet.headers.get(flags)? & (tcp::SYN | tcp::RST) == 0 => {
-                Some(Transport::Tcp)
+        let of = |network, protocol, flags: usize| match protocol {
+            protocol::UDP => Some(Self { network, transport: Transport::Udp, flags: 0 }),
+            protocol::TCP => {
+                let flags = packet.headers.get(flags)? & (tcp::SYN | tcp::RST);
+                Some(Self { network, transport: Transport::Tcp, flags })
             }
             _ => None,
         };
@@ -177,14 +183,10 @@ impl Plain {
         let fragment_offset = be16(IPV4_FRAGMENT) & ipv4::FRAGMENT_OFFSET_MASK;
         let plain_ipv4 = start[IP + ipv4::VERSION_IHL] == ipv4::WITHOUT_OPTIONS;
         match be16(ethernet::ETHERTYPE) {
-            ethernet::IPV4 if plain_ipv4 && fragment_offset == 0 => Some(Self {
-                network: Network::Ipv4,
-                transport: transport(start[IP + ipv4::PROTOCOL], IPV4_TCP_FLAGS)?,
-            }),
-            ethernet::IPV6 => Some(Self {
-                network: Network::Ipv6,
-                transport: transport(start[IP + ipv6::NEXT_HEADER], IPV6_TCP_FLAGS)?,
-            }),
+            ethernet::IPV4 if plain_ipv4 && fragment_offset == 0 => {
+                of(Network::Ipv4, start[IP + ipv4::PROTOCOL], IPV4_TCP_FLAGS)
+            }
+            ethernet::IPV6 => of(Network::Ipv6, start[IP + ipv6::NEXT_HEADER], IPV6_TCP_FLAGS),
             _ => None,
         }
     }
@@ -225,14 +227,18 @@ impl Sums {
         }
     }
 
+    /// Counts SYN and RST of a TCP packet.
+    #[inline]
+    fn add_flags(&mut self, flags: u8) {
+        self.tcp_syn_packets += u64::from(flags & tcp::SYN != 0);
+        self.tcp_rst_packets += u64::from(flags & tcp::RST != 0);
+    }
+
     fn add_protocols(&mut self, bytes: &[u8], headers: Headers, wire: WireLen) {
         let transport = match headers.transport {
             Some((protocol::TCP, at)) => {
                 let flags = bytes.get(usize::from(at) + tcp::FLAGS).copied().unwrap_or(0);
-                if flags & (tcp::SYN | tcp::RST) != 0 {
-                    self.tcp_syn_packets += u64::from(flags & tcp::SYN != 0);
-                    self.tcp_rst_packets += u64::from(flags & tcp::RST != 0);
-                }
+                self.add_flags(flags);
                 Transport::Tcp
             }
             Some((protocol::UDP, _)) => Transport::Udp,

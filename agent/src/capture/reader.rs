@@ -40,6 +40,8 @@ pub struct ReaderTalkers {
     pub host: Arc<SharedHost>,
     /// Of the hashes: one for all readers.
     pub seed: Seed,
+    /// Room for talkers of each table.
+    pub room: usize,
     /// Slots at a time whose talkers are counted.
     pub slots: usize,
 }
@@ -134,9 +136,9 @@ impl ReaderHandle {
         let ring = Ring::open_at(index, nic, config)?;
         let statistics = ring.statistics().map_err(thread_error)?;
         let began_ns = ring.began_ns();
-        let (count, seed) = talkers.as_ref().map_or((0, None), |it| (it.slots, Some(it.seed)));
-        let of_slots = seed.into_iter().flat_map(|seed| (0..count).map(move |_| tables(seed)));
-        let (writer, taker) = bank(slot, of_slots.collect());
+        let tables_of =
+            |it: &ReaderTalkers| (0..it.slots).map(|_| tables(it.seed, it.room)).collect();
+        let (writer, taker) = bank(slot, talkers.as_ref().map(tables_of).unwrap_or_default());
         let talkers = talkers.map(|it| TalkerCounter::new(it.host));
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let stop = EventFd::from_value_and_flags(0, flags);

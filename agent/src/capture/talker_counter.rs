@@ -13,7 +13,7 @@ use crate::account::bank::{BankWriter, Direction};
 use crate::account::shared::Shared;
 use crate::talkers::host::OwnHost;
 use crate::talkers::key::{Ends, KeyAddress, KeyedFlow};
-use crate::talkers::table::TalkerTables;
+use crate::talkers::table::{TalkerTable, TalkerTables};
 
 /// What the sampler knows of the host, for all readers.
 pub type SharedHost = Shared<Arc<OwnHost>>;
@@ -25,8 +25,8 @@ pub struct TalkerCounter {
     /// Version of the host in `host`.
     version: u64,
     host: Arc<OwnHost>,
-    /// The host's address that was met last.
-    own: KeyAddress,
+    /// The host's addresses that were met last, IPv6 and IPv4.
+    own: [KeyAddress; 2],
     /// The slot, while the reader is in it, and its tables, if they are free.
     slot: Option<u64>,
     tables: Option<Box<TalkerTables>>,
@@ -37,14 +37,14 @@ impl TalkerCounter {
     #[must_use]
     pub fn new(shared: Arc<SharedHost>) -> Self {
         let (version, host) = shared.get();
-        Self { shared, version, host, own: KeyAddress::NONE, slot: None, tables: None }
+        Self { shared, version, host, own: [KeyAddress::NONE; 2], slot: None, tables: None }
     }
 
     /// A group of blocks begins.
     pub(super) fn at_batch(&mut self) {
         if self.shared.is_newer(self.version) {
             (self.version, self.host) = self.shared.get();
-            self.own = KeyAddress::NONE;
+            self.own = [KeyAddress::NONE; 2];
         }
     }
 
@@ -65,7 +65,7 @@ impl TalkerCounter {
     }
 
     /// Counts a packet of a known kind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add_plain(
         &mut self,
         packet: &Packet<'_>,
@@ -74,22 +74,23 @@ impl TalkerCounter {
         direction: Direction,
     ) {
         let Some(tables) = &mut self.tables else { return };
+        let table = &mut tables[direction as usize];
         let Some((number, ends)) = plain_ends(packet.headers, plain, direction) else {
             // Its ports are cut off.
+            let packet = *packet;
             let headers = Headers::of_ethernet(packet.headers, packet.vlan_stripped);
-            let flow = flow_of(packet, &headers, &self.host);
-            return tables[direction as usize].add(&flow, Bytes(bytes), Packets(1));
+            return add_any(table, &packet, &headers, &self.host, (Bytes(bytes), Packets(1)));
         };
-        let host = &*self.host;
-        let flow = if ends.near == self.own {
+        let (host, own) = (&*self.host, &mut self.own[usize::from(plain.is_ipv4())]);
+        let flow = if ends.near == *own {
             KeyedFlow::between_ports(number, ends, host.listens(number, ends.near_port))
         } else {
             if host.owns(ends.near) {
-                self.own = ends.near;
+                *own = ends.near;
             }
             host.flow(number, ends, false, KeyedFlow::between_ports)
         };
-        tables[direction as usize].add(&flow, Bytes(bytes), Packets(1));
+        table.add(&flow, Bytes(bytes), Packets(1));
     }
 
     /// Counts any packet.
@@ -97,9 +98,22 @@ impl TalkerCounter {
         let Some(tables) = self.tables.as_mut().filter(|_| counted.bytes > Bytes(0)) else {
             return;
         };
-        let flow = flow_of(packet, &counted.headers, &self.host);
-        tables[counted.direction as usize].add(&flow, counted.bytes, counted.packets);
+        let table = &mut tables[counted.direction as usize];
+        let sums = (counted.bytes, counted.packets);
+        add_any(table, packet, &counted.headers, &self.host, sums);
     }
+}
+
+/// Counts a packet of any kind in a table.
+#[inline(never)]
+fn add_any(
+    table: &mut TalkerTable,
+    packet: &Packet<'_>,
+    headers: &Headers,
+    host: &OwnHost,
+    (bytes, packets): (Bytes, Packets),
+) {
+    table.add(&flow_of(packet, headers, host), bytes, packets);
 }
 
 /// Protocol and ends of a plain packet; `None` if the captured bytes end before its ports.

@@ -3,10 +3,14 @@
 use std::fs;
 
 use super::config::mib;
+use crate::capture::reader::{hold, talker_slots};
+use crate::clocks;
 use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
+use crate::sampler::memory::{TABLES_OF_NIC, TALKER_MEMORY, plan_talkers};
 use crate::sampler::{CaptureConfig, allowed_cpus};
+use crate::talkers::table::TALKERS;
 use settings::Size;
 use settings::{Finding, InFull};
 
@@ -31,6 +35,14 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
     let mut findings = vec![
         count(captured.len(), nics.len()),
         ring_memory(&captured, whole, capture.ring_memory, available(&read("/proc/meminfo"))),
+        talker_memory(
+            captured.len(),
+            capture.talkers.map(|_| {
+                let hold = hold(&capture.ring, clocks::tick_ns());
+                let slots = talker_slots(capture.sample_interval, hold);
+                slots * usize::from(capture.rings_per_nic.max(1)) + TABLES_OF_NIC
+            }),
+        ),
         open_files(
             captured.len() as u64 * u64::from(capture.rings_per_nic),
             open_files_limit(&read("/proc/self/limits")),
@@ -91,6 +103,36 @@ fn ring_memory(captured: &[&Examined], whole: u64, most: u64, available: Option<
                  packets are dropped",
                 Size(*last),
                 Size(whole)
+            ),
+        ),
+        None => Finding::ok(SUBJECT, text),
+    }
+}
+
+/// `tables` are those of each NIC; `None`: talkers aren't counted.
+fn talker_memory(nics: usize, tables: Option<usize>) -> Finding {
+    const SUBJECT: &str = "talker memory";
+    let Some(tables) = tables else {
+        return Finding::ok(SUBJECT, "none: monitor.talkers.enabled is false");
+    };
+    let plan = plan_talkers(tables, nics);
+    let given: Vec<(usize, u64)> = plan.into_iter().flatten().collect();
+    let need = given.iter().map(|(_, bytes)| bytes).sum();
+    let text = format!("up to {}, of at most {}", Size(need), Size(TALKER_MEMORY));
+    if given.len() < nics {
+        let text = format!(
+            "{text}: the talkers of {} NICs are not counted; exclude NICs, or lower \
+             monitor.rings_per_nic",
+            nics - given.len()
+        );
+        return Finding::warn(SUBJECT, text);
+    }
+    match given.last().filter(|(room, _)| *room < TALKERS) {
+        Some((room, _)) => Finding::ok(
+            SUBJECT,
+            format!(
+                "{text}; as few as {room} talkers per NIC and direction without error, instead of \
+                 {TALKERS}"
             ),
         ),
         None => Finding::ok(SUBJECT, text),
@@ -193,6 +235,21 @@ mod tests {
         let smaller = memory(&[Some(16 * MIB), Some(MIB)], 1 << 40);
         assert_eq!(smaller.level, Level::Ok);
         assert!(smaller.text.contains("1MiB per NIC instead of 16MiB"), "{}", smaller.text);
+    }
+
+    #[test]
+    fn memory_of_talkers_is_bounded_and_who_gets_little_is_said() {
+        let of = |nics| talker_memory(nics, Some(6));
+        assert_eq!(talker_memory(9, None).level, Level::Ok);
+        let few = of(4);
+        assert_eq!(few.level, Level::Ok);
+        assert!(few.text.ends_with("of at most 256MiB"), "{}", few.text);
+        let hundreds = of(300);
+        assert_eq!(hundreds.level, Level::Ok);
+        assert!(hundreds.text.contains("instead of 6144"), "{}", hundreds.text);
+        let too_many = of(3000);
+        assert_eq!(too_many.level, Level::Warn);
+        assert!(too_many.text.contains("are not counted; exclude NICs"), "{}", too_many.text);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 use super::netlink::Netlink;
 use super::rtnetlink::RawMessage;
 
-/// How long to wait for an answer: whoever waits takes samples too. The kernel answers at once.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long to wait for a part of an answer: the kernel answers at once, unless somebody keeps
+/// `rtnl_lock`.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Access to the kernel's lists of addresses and of listening sockets, of this network namespace.
 #[derive(Debug)]

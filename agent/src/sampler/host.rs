@@ -1,50 +1,51 @@
 //! Keeps what readers know of this host up to date: its addresses and listening ports.
+//!
+//! On a thread of its own: the kernel's answers may take as long as its lists are, and the sampler must
+//! not wait for them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use settings::{Failures, InFull, words};
-use wire::BootNs;
 
 use crate::capture::talker_counter::SharedHost;
 use crate::nic::addresses::OwnEnds;
 use crate::talkers::host::OwnHost;
 use crate::talkers::key::KeyAddress;
 
-/// How often to read both again without an event, nanoseconds: the kernel tells of addresses, but not of
-/// sockets that listen.
-const READ_NS: u64 = 10_000_000_000;
+/// How often to read both again without an event: the kernel tells of addresses, but not of sockets that
+/// listen.
+const READ: Duration = Duration::from_secs(10);
 
-/// How soon to read again after an event, nanoseconds: events may come in a storm.
-const AGAIN_NS: u64 = 200_000_000;
+/// How soon to read again after an event: events may come in a storm.
+const AGAIN: Duration = Duration::from_millis(200);
 
-/// This host, as all readers know it.
+/// This host, as all readers know it. Its thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct HostWatch {
-    own: OwnEnds,
     shared: Arc<SharedHost>,
-    /// The TCP ports that are listened on, as last read. Without them the lower port is the service's.
-    ports: Vec<u16>,
-    /// When it was last read.
-    read_ns: Option<BootNs>,
-    /// An address has come or gone since then.
-    changed: bool,
-    unread: Failures<String>,
+    /// Holds one event: whoever finds it full is read anyway.
+    changed: Sender<()>,
 }
 
 impl HostWatch {
-    /// Reads it for the first time.
-    pub fn open(now_ns: BootNs) -> std::io::Result<Self> {
-        let mut watch = Self {
+    /// Reads it for the first time, and starts to follow it.
+    pub fn open() -> std::io::Result<Self> {
+        let mut reading = Reading {
             own: OwnEnds::open()?,
             shared: Arc::new(SharedHost::new(Arc::default())),
             ports: Vec::new(),
-            read_ns: None,
-            changed: true,
             unread: Failures::new(),
         };
-        watch.follow(now_ns);
-        Ok(watch)
+        reading.read();
+        let shared = reading.shared.clone();
+        let (changed, changes) = bounded(1);
+        thread::Builder::new()
+            .name("own addresses".to_owned())
+            .spawn(move || reading.follow(&changes))?;
+        Ok(Self { shared, changed })
     }
 
     /// What readers look at.
@@ -52,18 +53,39 @@ impl HostWatch {
         self.shared.clone()
     }
 
-    /// An address has come or gone.
-    pub const fn on_change(&mut self) {
-        self.changed = true;
+    /// An address has come or gone. Never waits.
+    pub fn on_change(&self) {
+        let _told_before = self.changed.try_send(());
+    }
+}
+
+/// Reads what the kernel knows.
+#[derive(Debug)]
+struct Reading {
+    own: OwnEnds,
+    shared: Arc<SharedHost>,
+    /// The TCP ports that are listened on, as last read. Without them the lower port is the service's.
+    ports: Vec<u16>,
+    unread: Failures<String>,
+}
+
+impl Reading {
+    /// Reads again after each event, and now and then, until nobody wants it any more.
+    fn follow(mut self, changes: &Receiver<()>) {
+        let mut read = Instant::now();
+        loop {
+            match changes.recv_deadline(read + READ) {
+                Ok(()) => thread::sleep((read + AGAIN).saturating_duration_since(Instant::now())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            read = Instant::now();
+            self.read();
+        }
     }
 
-    /// Reads it again if that is due. What can't be read stays as it was.
-    pub fn follow(&mut self, now_ns: BootNs) {
-        let pause_ns = if self.changed { AGAIN_NS } else { READ_NS };
-        if self.read_ns.is_some_and(|read_ns| now_ns < read_ns.saturating_add(pause_ns)) {
-            return;
-        }
-        (self.read_ns, self.changed) = (Some(now_ns), false);
+    /// Reads both. What can't be read stays as it was.
+    fn read(&mut self) {
         let addresses = match self.own.addresses() {
             Ok(addresses) => {
                 self.unread.succeeded();
@@ -85,6 +107,27 @@ impl HostWatch {
         let host = OwnHost::new(addresses, self.ports.clone());
         if *self.shared.get().1 != host {
             self.shared.set(Arc::new(host));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_at_once_and_its_thread_ends_with_it() {
+        let watch = HostWatch::open().unwrap();
+        let shared = watch.shared();
+        let loopback = KeyAddress::v4([127, 0, 0, 1]);
+        assert!(shared.get().1.owns(loopback), "it was read before anybody needs it");
+        // Events are never waited for, however many there are.
+        (0..1000).for_each(|_| watch.on_change());
+        drop(watch);
+        let end = Instant::now() + Duration::from_secs(10);
+        while Arc::strong_count(&shared) > 1 {
+            assert!(Instant::now() < end, "the thread goes on");
+            thread::yield_now();
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Memory of the rings: bounded for all of them together, however many NICs there are.
+//! Memory of rings and of tables of talkers: bounded for all of them together, however many NICs there
+//! are.
 
 use crate::capture::ring::{RingConfig, page_size};
+use crate::talkers::table::{TALKERS, bytes_of_tables};
 
 /// Least memory of a ring, as a share of what is configured: by default 512 KiB, room for 1,800
 /// packets.
@@ -11,6 +13,56 @@ const PAGES_MIN: u64 = 8;
 
 /// Share of the second half that each further NIC may take.
 const SHARE: u64 = 64;
+
+/// Most memory of the tables of talkers, bytes, also if all NICs are flooded: with what 2,500 NICs take
+/// besides, it leaves a third of the unit's `MemoryMax` free.
+pub const TALKER_MEMORY: u64 = 256 << 20;
+
+/// Share of the second half that each further NIC may take for its tables: less than for its rings, as
+/// a small table still names who has a hundredth of the bytes.
+const TALKER_SHARE: u64 = 256;
+
+/// Least room of a table: twice the entries of the longest list.
+const ROOM_MIN: usize = 128;
+
+/// Tables of a NIC besides those of its rings' slots: of the sample and of the minute.
+pub const TABLES_OF_NIC: usize = 2;
+
+/// Room for talkers of each of so many tables of a NIC, each of both directions, when `used` of `most`
+/// bytes are in use. As with rings, NICs get [`TALKERS`] until half of the memory is in use, and then
+/// each takes a 256th of what is left: enough for 500 NICs. `None` if the memory is spent.
+#[must_use]
+pub fn talkers(tables: usize, used: u64, most: u64) -> Option<usize> {
+    let left = most.saturating_sub(used);
+    let share = (left / TALKER_SHARE).max(left.saturating_sub(most / 2));
+    // A table's memory grows with its room, in steps.
+    let (mut room, mut above) = (ROOM_MIN, TALKERS + 1);
+    while room + 1 < above {
+        let middle = room.midpoint(above);
+        if of_talkers(tables, middle) <= share { room = middle } else { above = middle }
+    }
+    (of_talkers(tables, room) <= left).then_some(room)
+}
+
+/// Room for talkers of each of so many NICs, each with so many tables, and its memory in bytes, in the
+/// order in which they come; `None` for those that come when it is spent.
+#[must_use]
+pub fn plan_talkers(tables: usize, nics: usize) -> Vec<Option<(usize, u64)>> {
+    let mut used = 0;
+    let next = |_| {
+        let room = talkers(tables, used, TALKER_MEMORY)?;
+        let bytes = of_talkers(tables, room);
+        used += bytes;
+        Some((room, bytes))
+    };
+    (0..nics).map(next).collect()
+}
+
+/// Most memory of so many tables, each of both directions, bytes.
+#[must_use]
+pub fn of_talkers(tables: usize, room: usize) -> u64 {
+    bytes_of_tables(room) * tables as u64
+}
 
 /// Geometry of each of a NIC's rings when `used` of `most` bytes are in use.
 ///
@@ -78,6 +130,27 @@ mod tests {
     fn all_rings_of_a_nic_count() {
         assert_eq!(come(4, 512 * MIB)[..4], [64 * MIB; 4]);
         assert!(come(4, 512 * MIB)[4] < 64 * MIB);
+    }
+
+    /// Room for talkers and memory of each NIC that comes, until one gets none.
+    fn talkers_come(tables: usize) -> Vec<(usize, u64)> {
+        let nics: Vec<_> = plan_talkers(tables, 3000).into_iter().map_while(|it| it).collect();
+        assert!(nics.iter().map(|(_, bytes)| bytes).sum::<u64>() <= TALKER_MEMORY);
+        nics
+    }
+
+    #[test]
+    fn talkers_of_hundreds_of_nics_have_room_in_bounded_memory() {
+        // One ring of four slots.
+        let nics = talkers_come(4 + TABLES_OF_NIC);
+        assert!(nics.iter().take(20).all(|(room, _)| *room == TALKERS));
+        assert!(nics.is_sorted_by(|a, b| a >= b), "who comes later gets no more");
+        assert!(nics[99].0 >= 256 && nics[299].0 >= ROOM_MIN, "{:?} {:?}", nics[99], nics[299]);
+        assert!(nics.len() > 500, "{}", nics.len());
+        // NICs of 64 rings.
+        let large = talkers_come(64 * 4 + TABLES_OF_NIC);
+        assert!(large[0].0 < TALKERS && large.len() >= 16, "{}", large.len());
+        assert_eq!(talkers(6, TALKER_MEMORY, TALKER_MEMORY), None);
     }
 
     #[test]

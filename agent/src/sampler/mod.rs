@@ -219,7 +219,6 @@ impl Sampler {
     fn follow(&mut self) {
         let now_ns = clocks::boot_ns();
         self.nics.drain(&self.timeline);
-        self.nics.follow_host(now_ns);
         if let Some(Err(error)) = self.nics.step(&self.timeline, now_ns) {
             tracing::error!(error = %error.in_full(), "a NIC is not captured");
         }

@@ -19,7 +19,7 @@ use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
-use crate::talkers::table::{TalkerTables, tables};
+use crate::talkers::table::TalkerTables;
 
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -140,12 +140,12 @@ impl NicCapture {
         let (next, schedule) = (timeline.next(), timeline.schedule());
         let last = schedule.slot_of(end_ns).max(next);
         for slot in next..next + SLOTS - 1 {
-            let seed = self.talkers.as_ref().map(NicTalkers::seed);
+            let talkers = self.talkers.as_ref();
             for reader in self.rings.iter_mut() {
                 let mut counted = None;
                 let tally = reader.take(&(slot..slot + 1), |counted_in_slot| {
-                    let tables =
-                        seed.map(|seed| counted.get_or_insert_with(|| Box::new(tables(seed))));
+                    let tables = talkers
+                        .map(|it| counted.get_or_insert_with(|| Box::new(it.empty_tables())));
                     tables.into_iter().for_each(|tables| merge(tables, counted_in_slot));
                 });
                 if tally != Tally::default() {

@@ -14,9 +14,9 @@ use wire::message;
 
 use super::config::{CaptureConfig, CaptureError};
 use super::host::HostWatch;
-use super::memory;
+use super::memory::{self, TABLES_OF_NIC, TALKER_MEMORY};
 use super::nic_capture::NicCapture;
-use super::rings::{RingMemory, Rings};
+use super::rings::{Memory, Reserved, Rings};
 use super::talkers::{NicTalkers, TalkersConfig};
 use super::timeline::Timeline;
 use crate::account::interval::SharedSchedule;
@@ -48,12 +48,23 @@ struct HostTalkers {
     config: TalkersConfig,
     host: HostWatch,
     seed: Seed,
+    /// Memory of all tables.
+    memory: Memory,
 }
 
 impl HostTalkers {
     fn open(config: TalkersConfig) -> Result<Self, CaptureError> {
-        let host = HostWatch::open(clocks::boot_ns()).map_err(CaptureError::Addresses)?;
-        Ok(Self { config, host, seed: Seed::random().map_err(CaptureError::Random)? })
+        let host = HostWatch::open().map_err(CaptureError::Addresses)?;
+        let seed = Seed::random().map_err(CaptureError::Random)?;
+        Ok(Self { config, host, seed, memory: Memory::default() })
+    }
+
+    /// Room for the talkers of a NIC with so many slots in all of its rings, and its memory. `None` if
+    /// all is spent.
+    fn reserve(&self, slots: usize) -> Option<(usize, Reserved)> {
+        let tables = slots + TABLES_OF_NIC;
+        let room = memory::talkers(tables, self.memory.used(), TALKER_MEMORY)?;
+        Some((room, self.memory.reserve(memory::of_talkers(tables, room))))
     }
 }
 
@@ -72,7 +83,7 @@ pub(super) struct Nics {
     open: BTreeMap<u32, NicCapture>,
     /// Those that end.
     closing: Vec<NicCapture>,
-    memory: RingMemory,
+    memory: Memory,
     /// Readers started so far.
     readers: usize,
     /// When the NICs may be listed again, boot time in nanoseconds.
@@ -107,7 +118,7 @@ impl Nics {
             drivers: Drivers::open(),
             open: BTreeMap::new(),
             closing: Vec::new(),
-            memory: RingMemory::default(),
+            memory: Memory::default(),
             readers: 0,
             dump_ns: BootNs(0),
             speed_ns: BootNs(0),
@@ -125,8 +136,7 @@ impl Nics {
     pub fn listen(&mut self, now_ns: BootNs) -> Result<(), InventoryError> {
         let Self { watch, roster, open, talkers, .. } = self;
         watch.read(|event| {
-            if let (LinkEvent::Addresses | LinkEvent::Overrun, Some(talkers)) =
-                (&event, &mut *talkers)
+            if let (LinkEvent::Addresses | LinkEvent::Overrun, Some(talkers)) = (&event, &*talkers)
             {
                 talkers.host.on_change();
             }
@@ -198,15 +208,25 @@ impl Nics {
         let fanout = (rings > 1).then_some(group);
         let ring = RingConfig { fanout, ..ring };
         let stats = self.inventory.stats_of(link.index).ok().flatten().unwrap_or_default();
+        let slots = talker_slots(self.config.sample_interval, hold(&ring, clocks::tick_ns()));
+        let host = self.talkers.as_ref();
+        let reserved = host.and_then(|it| it.reserve(slots * usize::from(rings)));
+        if host.is_some() && reserved.is_none() {
+            tracing::warn!(
+                nic = name,
+                most = TALKER_MEMORY,
+                "no memory is left for the NIC's talkers: \
+             none of them is counted by name"
+            );
+        }
         let mut readers = Vec::new();
         for _ in 0..rings {
             let cpu = self.cpus.get(self.readers % self.cpus.len().max(1)).copied();
             let schedule = self.schedule.clone();
             let nic = (link.index, name.as_str());
-            let talkers = self.talkers.as_ref().map(|talkers| {
-                let hold = hold(&ring, clocks::tick_ns());
-                let slots = talker_slots(self.config.sample_interval, hold);
-                ReaderTalkers { host: talkers.host.shared(), seed: talkers.seed, slots }
+            let talkers = host.zip(reserved.as_ref()).map(|(talkers, (room, _))| {
+                let (host, seed) = (talkers.host.shared(), talkers.seed);
+                ReaderTalkers { host, seed, room: *room, slots }
             });
             let next = timeline.next();
             let reader = ReaderHandle::start(nic, &ring, cpu, schedule, next, talkers)?;
@@ -220,20 +240,15 @@ impl Nics {
             link,
             stacked,
             speed_bits,
-            Rings::new(readers, memory, self.memory.clone()),
+            Rings::new(readers, self.memory.reserve(memory)),
             stats,
             self.config.mix_interval,
-            self.talkers.as_ref().map(|talkers| NicTalkers::new(&talkers.config, talkers.seed)),
+            host.zip(reserved).map(|(talkers, (room, memory))| {
+                NicTalkers::new(&talkers.config, talkers.seed, room, memory)
+            }),
         );
         self.open.insert(nic.link.index, nic);
         Ok(())
-    }
-
-    /// Reads what tells this host's own ends, if that is due.
-    pub fn follow_host(&mut self, now_ns: BootNs) {
-        if let Some(talkers) = &mut self.talkers {
-            talkers.host.follow(now_ns);
-        }
     }
 
     /// Frees the rings of NICs whose readers have ended, long before their last sample is due.

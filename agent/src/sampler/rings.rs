@@ -1,4 +1,4 @@
-//! The rings of one NIC with their readers, and the memory that all rings take.
+//! The rings of one NIC with their readers, and the memory that those of all NICs take.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -9,14 +9,33 @@ use settings::InFull;
 
 use crate::capture::reader::ReaderHandle;
 
-/// Memory of all rings, including those that the kernel is about to free, bytes.
+/// Memory of all NICs, including what is about to be freed, bytes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RingMemory(Arc<AtomicU64>);
+pub(super) struct Memory(Arc<AtomicU64>);
 
-impl RingMemory {
+impl Memory {
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes as used.
+    pub fn reserve(&self, bytes: u64) -> Reserved {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+        Reserved { bytes, memory: self.clone() }
+    }
+}
+
+/// Memory in use until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    bytes: u64,
+    memory: Memory,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.memory.0.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -24,33 +43,29 @@ impl RingMemory {
 #[derive(Debug)]
 pub(super) struct Rings {
     readers: Vec<ReaderHandle>,
-    bytes: u64,
-    memory: RingMemory,
+    memory: Option<Reserved>,
 }
 
 impl Rings {
-    /// Takes readers whose rings occupy this many bytes of the memory.
-    pub fn new(readers: Vec<ReaderHandle>, bytes: u64, memory: RingMemory) -> Self {
-        memory.0.fetch_add(bytes, Ordering::AcqRel);
-        Self { readers, bytes, memory }
+    /// Takes readers and the memory of their rings.
+    pub const fn new(readers: Vec<ReaderHandle>, memory: Reserved) -> Self {
+        Self { readers, memory: Some(memory) }
     }
 
     /// Closes the rings, on a thread of its own: it takes the kernel some 10 ms for each
     /// (`packet_release` waits for an RCU grace period), which would delay the sampler.
     pub fn release(&mut self) {
-        let (readers, bytes) = (std::mem::take(&mut self.readers), std::mem::take(&mut self.bytes));
+        let (readers, memory) = (std::mem::take(&mut self.readers), self.memory.take());
         if readers.is_empty() {
             return;
         }
-        let memory = self.memory.clone();
         let close = move || {
             drop(readers);
-            memory.0.fetch_sub(bytes, Ordering::AcqRel);
+            drop(memory);
         };
         let started = thread::Builder::new().name("ring release".to_owned()).spawn(close);
         if let Err(error) = started {
             // The closure was dropped, and the readers with it.
-            self.memory.0.fetch_sub(bytes, Ordering::AcqRel);
             tracing::warn!(error = %error.in_full(), "rings are closed by the sampler, which delays samples");
         }
     }

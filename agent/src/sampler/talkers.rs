@@ -3,6 +3,7 @@
 use wire::talkers::{TALKERS_MAX, Talkers, TalkersKind};
 use wire::{Bytes, Packets, WallNs};
 
+use super::rings::Reserved;
 use super::wall_span::WallSpan;
 use crate::talkers::list::{largest, list};
 use crate::talkers::moment::{Moments, Thresholds};
@@ -36,6 +37,9 @@ pub(super) struct NicTalkers {
     entries: usize,
     moments: Moments,
     seed: Seed,
+    /// Room for talkers of each table, and the memory of all of them and of the readers'.
+    room: usize,
+    _memory: Reserved,
     /// Those of the sample that is being taken.
     sample: TalkerTables,
     minute: TalkerTables,
@@ -45,21 +49,24 @@ pub(super) struct NicTalkers {
 }
 
 impl NicTalkers {
-    pub fn new(config: &TalkersConfig, seed: Seed) -> Self {
+    /// Tables with room for so many talkers each, whose memory is reserved.
+    pub fn new(config: &TalkersConfig, seed: Seed, room: usize, memory: Reserved) -> Self {
         Self {
             entries: config.entries,
             moments: Moments::new(config.on),
             seed,
-            sample: tables(seed),
-            minute: tables(seed),
+            room,
+            _memory: memory,
+            sample: tables(seed, room),
+            minute: tables(seed, room),
             span: WallSpan::new(MINUTE_NS),
             totals: [(Bytes(0), Packets(0)); 2],
         }
     }
 
-    /// The seed of its tables.
-    pub const fn seed(&self) -> Seed {
-        self.seed
+    /// Tables as the readers have them.
+    pub fn empty_tables(&self) -> TalkerTables {
+        tables(self.seed, self.room)
     }
 
     /// Adds what a reader counted in the slots of the next sample.
@@ -119,13 +126,15 @@ fn report(
 mod tests {
     use wire::id::NicName;
 
+    use super::super::rings::Memory;
     use super::*;
     use crate::talkers::key::{KeyAddress, KeyedFlow};
 
     const SECOND: u64 = 1_000_000_000;
 
     fn talkers(on: Thresholds) -> NicTalkers {
-        NicTalkers::new(&TalkersConfig { entries: 2, on }, Seed::random().unwrap())
+        let (config, seed) = (TalkersConfig { entries: 2, on }, Seed::random().unwrap());
+        NicTalkers::new(&config, seed, 100, Memory::default().reserve(0))
     }
 
     fn sample(second: u64, bytes: u64) -> Sample {
@@ -136,8 +145,7 @@ mod tests {
     }
 
     /// What a reader counted: four packets of different talkers.
-    fn counted(seed: Seed) -> TalkerTables {
-        let mut tables = tables(seed);
+    fn counted(mut tables: TalkerTables) -> TalkerTables {
         for n in 1..=4 {
             let flow = KeyedFlow::arp(KeyAddress::v4([192, 0, 2, n]));
             tables[0].add(&flow, Bytes(u64::from(n) * 100), Packets(1));
@@ -150,7 +158,7 @@ mod tests {
         let mut talkers = talkers(Thresholds::default());
         let mut records = Vec::new();
         for second in 90..200 {
-            talkers.add(&counted(talkers.seed()));
+            talkers.add(&counted(talkers.empty_tables()));
             // 30 bytes of each sample have no name.
             records.extend(talkers.take(&sample(second, 1030), 0, second == 199).reports);
         }
@@ -176,7 +184,7 @@ mod tests {
     fn a_sample_that_breaks_a_threshold_is_listed_by_itself() {
         let mut talkers = talkers(Thresholds { rate: Some(10_000.0), ..Thresholds::default() });
         let mut take = |second, bytes| {
-            talkers.add(&counted(talkers.seed()));
+            talkers.add(&counted(talkers.empty_tables()));
             talkers.take(&sample(second, bytes), 0, false).reports
         };
         assert!(take(60, 1100).is_empty());

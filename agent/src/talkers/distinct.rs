@@ -24,6 +24,9 @@ impl Default for Distinct {
 }
 
 impl Distinct {
+    /// Memory that it takes, bytes.
+    pub const BYTES: usize = REGISTERS;
+
     /// The standard error of an estimate, in parts of it: 1.04 / sqrt(4096).
     pub const ERROR: f64 = 0.01625;
 

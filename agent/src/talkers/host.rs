@@ -8,11 +8,15 @@ const TCP: u8 = 6;
 /// Numbers of words in a set of ports.
 const WORDS: usize = 1 << 10;
 
+/// Places per address.
+const SPARSE: usize = 16;
+
 /// A host's addresses and ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnHost {
-    /// Sorted.
-    addresses: Vec<KeyAddress>,
+    /// Open addressing with linear probing, with no address in at least 15 of 16 places: traffic that is
+    /// forwarded looks for both of its ends, and nearly always finds such a place at once.
+    addresses: Box<[KeyAddress]>,
     /// The TCP ports that are listened on, a bit each.
     listening: Box<[u64]>,
 }
@@ -27,19 +31,29 @@ impl OwnHost {
     /// A host with these addresses, which listens on these TCP ports.
     #[must_use]
     pub fn new(mut addresses: Vec<KeyAddress>, ports: impl IntoIterator<Item = u16>) -> Self {
+        // In order, so that equal hosts are equal.
         addresses.sort_unstable();
         addresses.dedup();
+        let places = (SPARSE * addresses.len()).next_power_of_two().max(SPARSE);
+        let mut set = vec![KeyAddress::NONE; places].into_boxed_slice();
+        for address in addresses.into_iter().filter(|it| *it != KeyAddress::NONE) {
+            let free = search(&set, address).find(|&at| set[at] == KeyAddress::NONE);
+            free.into_iter().for_each(|at| set[at] = address);
+        }
         let mut listening = vec![0; WORDS].into_boxed_slice();
         for port in ports {
             listening[usize::from(port >> 6)] |= 1 << (port & 63);
         }
-        Self { addresses, listening }
+        Self { addresses: set, listening }
     }
 
     /// True for one of its addresses.
     #[must_use]
+    #[inline(always)]
     pub fn owns(&self, address: KeyAddress) -> bool {
-        self.addresses.binary_search(&address).is_ok()
+        let found = search(&self.addresses, address).map(|at| self.addresses[at]);
+        let mut found = found.take_while(|it| *it != KeyAddress::NONE);
+        found.any(|it| it == address)
     }
 
     /// True if it listens on a port.
@@ -52,6 +66,7 @@ impl OwnHost {
     /// The flow of a packet, made of its protocol and ends: seen from this host if one end is its own,
     /// else forwarded. `to_group`: the packet was sent to a group, so that its destination is everyone's.
     #[must_use]
+    #[inline(always)]
     pub fn flow(
         &self,
         protocol: u8,
@@ -68,6 +83,18 @@ impl OwnHost {
             make(protocol, ends, false).forwarded()
         }
     }
+}
+
+/// The places of an address, one after another. Who sends to this host doesn't choose its addresses, so
+/// the hash has no key.
+#[inline(always)]
+fn search(places: &[KeyAddress], address: KeyAddress) -> impl Iterator<Item = usize> + use<> {
+    // 2^64 divided by the golden ratio.
+    let hash = (address.low ^ address.high.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mask = places.len() - 1;
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half, which depends on all bits")]
+    let start = (hash >> 32) as usize;
+    (0..places.len()).map(move |probe| start.wrapping_add(probe) & mask)
 }
 
 #[cfg(test)]
@@ -103,6 +130,21 @@ mod tests {
         assert_eq!(key("192.0.2.9", "239.1.2.3", false).other, [0; 16]);
         // A router sends on what others sent to a group.
         assert_ne!(key("239.1.2.3", "198.51.100.1", false).other, [0; 16]);
+    }
+
+    #[test]
+    fn each_of_many_addresses_is_found_and_no_other() {
+        let six = |n: u64| KeyAddress { high: 0xFE80 << 48 | n % 7, low: n << 20 };
+        for count in [0u32, 1, 4, 5, 1000, 20_000] {
+            let four = (0..count).map(|n| KeyAddress::v4((0x0A00_0000 + n).to_be_bytes()));
+            let own: Vec<KeyAddress> = four.chain((1..=u64::from(count)).map(six)).collect();
+            let host = OwnHost::new(own.clone(), []);
+            assert!(own.iter().all(|it| host.owns(*it)), "{count}");
+            let near = own.iter().map(|it| KeyAddress { low: it.low + (1 << 19), ..*it });
+            assert!(near.chain([KeyAddress::NONE]).all(|it| !host.owns(it)), "{count}");
+            let turned = own.into_iter().rev().collect();
+            assert_eq!(host, OwnHost::new(turned, []), "in whatever order they come");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod host;
 pub mod key;
 pub mod list;
 pub mod moment;
+mod seed;
 pub mod shown;
 pub mod socket_pair;
 pub mod table;

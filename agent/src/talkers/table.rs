@@ -19,10 +19,13 @@ use wire::{Bytes, Packets};
 
 use super::distinct::Distinct;
 use super::key::KeyedFlow;
+pub use super::seed::Seed;
 
-/// Room for talkers of a table: with fewer, everything is exact. Entries of 64 bytes make 384 KiB, most
-/// of a core's second-level cache.
+/// Room for talkers of a table, if memory allows; with fewer, everything is exact. Entries take 384 KiB.
 pub const TALKERS: usize = 6144;
+
+/// Times that a table is emptied before it gives back what it didn't need: half a minute, if of samples.
+const KEPT: u32 = 16;
 
 /// Fewest places of the index.
 const PLACES_MIN: usize = 64;
@@ -30,54 +33,15 @@ const PLACES_MIN: usize = 64;
 /// Places of the index per talker, if that many fit.
 const SPARSE: usize = 4;
 
-/// Most places of the index that a search looks at: 4 lines of the cache. With half of them empty, a
-/// longer chain is rarer than one in a million.
+/// Most places of a search, 4 lines of the cache: longer chains are rarer than one in a million.
 const PROBES: usize = 64;
 
 /// A place of the index without an entry.
 const EMPTY: u32 = 0;
 
-/// Keys of the hash: the same for all tables whose distinct talkers are counted together.
-#[derive(Debug, Clone, Copy)]
-pub struct Seed([u64; 6]);
-
-impl Seed {
-    /// Random keys.
-    ///
-    /// # Errors
-    /// Those of the system's source of random numbers.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut keys = [0; 6];
-        for key in &mut keys {
-            *key = getrandom::u64()?;
-        }
-        Ok(Self(keys))
-    }
-
-    /// The hash of a flow's key. Sums of products of keyed words are universal (NH, as in UMAC, RFC 4418,
-    /// section 5.2.2); the rest spreads them over all bits.
-    #[inline]
-    fn hash(&self, flow: &KeyedFlow) -> u64 {
-        let Self([a, b, c, d, e, f]) = *self;
-        let (far, other) = (flow.far, flow.other());
-        let pair = |one: u64, two: u64| u128::from(one) * u128::from(two);
-        let sum = pair(far.low.wrapping_add(a), far.high.wrapping_add(b))
-            .wrapping_add(pair(other.low.wrapping_add(c), other.high.wrapping_add(d)))
-            .wrapping_add(pair(u64::from(flow.tag.0).wrapping_add(e), f));
-        // 2^64 divided by the golden ratio.
-        fold(pair(fold(sum), 0x9E37_79B9_7F4A_7C15))
-    }
-}
-
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "its two halves")]
-const fn fold(product: u128) -> u64 {
-    (product >> 64) as u64 ^ product as u64
-}
-
 /// A talker of a table: one line of the cache.
 #[derive(Debug, Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct TalkerEntry {
     /// The flow that was seen first, with the key.
     flow: KeyedFlow,
@@ -136,10 +100,19 @@ impl TalkerEntry {
 /// The talkers received and transmitted.
 pub type TalkerTables = [TalkerTable; 2];
 
-/// Empty tables of both directions.
+/// Empty tables of both directions, each with room for so many talkers.
 #[must_use]
-pub fn tables(seed: Seed) -> TalkerTables {
-    [TalkerTable::new(seed), TalkerTable::new(seed)]
+pub fn tables(seed: Seed, talkers: usize) -> TalkerTables {
+    [TalkerTable::with_room(seed, talkers), TalkerTable::with_room(seed, talkers)]
+}
+
+/// Most memory that the tables of both directions take, bytes, with room for so many talkers each.
+#[must_use]
+pub const fn bytes_of_tables(talkers: usize) -> u64 {
+    let room = TalkerTable::room_for(talkers);
+    let each = size_of::<TalkerEntry>() + size_of::<u64>();
+    let table = room * each + TalkerTable::places(room) * size_of::<u32>() + Distinct::BYTES;
+    2 * (table + size_of::<TalkerTable>()) as u64
 }
 
 /// The talkers of one direction.
@@ -153,8 +126,6 @@ pub struct TalkerTable {
     room: usize,
     /// Reserved for all of them; the system gives pages as they are written.
     entries: Vec<TalkerEntry>,
-    /// Number of the entry that was counted last.
-    last: usize,
     offset: u64,
     distinct: Distinct,
     /// A talker found no place.
@@ -164,6 +135,11 @@ pub struct TalkerTable {
     packets: Packets,
     /// For the median.
     uppers: Vec<u64>,
+    /// Most entries since its memory was reserved, and in the last times that it was emptied.
+    most: usize,
+    most_lately: usize,
+    /// How many times that are.
+    emptied: u32,
 }
 
 impl TalkerTable {
@@ -173,24 +149,40 @@ impl TalkerTable {
         Self::with_room(seed, TALKERS)
     }
 
+    const fn room_for(talkers: usize) -> usize {
+        match talkers {
+            ..2 => 2,
+            2..16_384 => talkers,
+            _ => 16_384,
+        }
+    }
+
+    /// Most places of the index.
+    const fn places(room: usize) -> usize {
+        let places = (2 * room).next_power_of_two();
+        if places < PLACES_MIN { PLACES_MIN } else { places }
+    }
+
     /// An empty table with room for so many talkers, 2 to 16,384.
     #[must_use]
     pub fn with_room(seed: Seed, talkers: usize) -> Self {
-        let room = talkers.clamp(2, 1 << 14);
-        let mut index = Vec::with_capacity((2 * room).next_power_of_two().max(PLACES_MIN));
+        let room = Self::room_for(talkers);
+        let mut index = Vec::with_capacity(Self::places(room));
         index.resize(PLACES_MIN, EMPTY);
         Self {
             seed,
             index,
             room,
             entries: Vec::with_capacity(room),
-            last: 0,
             offset: 0,
             distinct: Distinct::default(),
             crowded: false,
             bytes: Bytes(0),
             packets: Packets(0),
             uppers: Vec::with_capacity(room),
+            most: 0,
+            most_lately: 0,
+            emptied: 0,
         }
     }
 
@@ -237,17 +229,16 @@ impl TalkerTable {
     }
 
     /// Counts bytes and packets, at least one, of a flow.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
-        match self.entries.get_mut(self.last) {
-            Some(last) if last.flow.has_key_of(flow) => last.count(flow, bytes, packets),
-            _ => {
-                let Some(entry) = self.find(flow) else { return };
-                if let Some(entry) = self.entries.get_mut(entry) {
-                    entry.count(flow, bytes, packets);
-                }
-            }
-        }
+        let hash = self.seed.hash(flow);
+        // Nine in ten are in the first place. The copy keeps the flow in registers until then.
+        let number = self.first(flow, hash).or_else(|| {
+            let flow = *flow;
+            self.find(&flow, hash)
+        });
+        let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else { return };
+        entry.count(flow, bytes, packets);
         self.bytes += bytes;
         self.packets += packets;
     }
@@ -263,8 +254,8 @@ impl TalkerTable {
         }
         self.offset += other.offset;
         for theirs in &other.entries {
-            let Some(entry) = self.find(&theirs.flow).and_then(|it| self.entries.get_mut(it))
-            else {
+            let number = self.find(&theirs.flow, self.seed.hash(&theirs.flow));
+            let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else {
                 // It stays outside, with all that it may have had here and there.
                 let upper = self.offset - other.offset + theirs.upper().get();
                 self.offset = self.offset.max(upper);
@@ -281,8 +272,26 @@ impl TalkerTable {
         self.packets += other.packets;
     }
 
-    /// Forgets everything.
+    /// Room for talkers.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Forgets everything. Gives back memory that was written to if less than a quarter of it has been
+    /// needed lately.
     pub fn clear(&mut self) {
+        self.most_lately =
+            self.most_lately.max(if self.offset > 0 { self.room } else { self.entries.len() });
+        self.most = self.most.max(self.most_lately);
+        self.emptied += 1;
+        if self.emptied >= KEPT {
+            if 4 * self.most_lately < self.most {
+                *self = Self::with_room(self.seed, self.room);
+                return;
+            }
+            (self.most_lately, self.emptied) = (0, 0);
+        }
         if self.is_empty() && self.entries.is_empty() {
             return;
         }
@@ -290,25 +299,34 @@ impl TalkerTable {
         self.index.fill(EMPTY);
         self.entries.clear();
         self.distinct.clear();
-        (self.last, self.offset, self.crowded) = (0, 0, false);
+        (self.offset, self.crowded) = (0, false);
         (self.bytes, self.packets) = (Bytes(0), Packets(0));
+    }
+
+    /// The number of the entry with the key of a flow, if it is in the first place of its search.
+    #[inline]
+    fn first(&self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
+        let place = *self.index.get(low(hash) & (self.index.len() - 1))?;
+        let number = number(place);
+        let is_it = place & PRINT == print(hash) && self.entries.get(number)?.flow.has_key_of(flow);
+        is_it.then_some(number)
     }
 
     /// The number of the entry with the key of a flow, made if there is none. `None` if it finds no
     /// place.
-    fn find(&mut self, flow: &KeyedFlow) -> Option<usize> {
-        let hash = self.seed.hash(flow);
+    #[inline(never)]
+    fn find(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
         let mask = self.index.len() - 1;
         let (start, print) = (low(hash), print(hash));
         for probe in 0..PROBES {
-            let place = self.index[start.wrapping_add(probe) & mask];
+            let at = start.wrapping_add(probe) & mask;
+            let place = self.index[at];
             if place == EMPTY {
-                return self.insert(flow, hash);
+                return self.insert(flow, hash, at);
             }
             if place & PRINT == print {
                 let number = number(place);
                 if self.entries.get(number).is_some_and(|entry| entry.flow.has_key_of(flow)) {
-                    self.last = number;
                     return Some(number);
                 }
             }
@@ -317,14 +335,27 @@ impl TalkerTable {
         None
     }
 
-    /// Makes an entry for a new talker.
-    fn insert(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
+    /// Makes an entry for a new talker; `at` is the first empty place of its search.
+    fn insert(&mut self, flow: &KeyedFlow, hash: u64, at: usize) -> Option<usize> {
         self.distinct.add(hash);
+        let is_full = self.entries.len() == self.room;
+        let grows = SPARSE * (self.entries.len() + 1) > self.index.len()
+            && 2 * self.index.len() <= self.index.capacity();
+        if is_full || grows {
+            return self.insert_anew(flow, hash);
+        }
+        let number = self.entries.len();
+        self.index[at] = value(hash, number);
+        self.push(flow);
+        Some(number)
+    }
+
+    /// Makes an entry for a new talker, and room for it before.
+    #[cold]
+    fn insert_anew(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
         if self.entries.len() == self.room {
             self.purge();
-        } else if SPARSE * (self.entries.len() + 1) > self.index.len()
-            && 2 * self.index.len() <= self.index.capacity()
-        {
+        } else {
             self.index.resize(2 * self.index.len(), EMPTY);
             self.reindex();
         }
@@ -333,14 +364,17 @@ impl TalkerTable {
             self.crowded = true;
             return None;
         }
-        let entry = TalkerEntry { flow: *flow, bytes: 0, error: self.offset, packets_several: 0 };
-        self.entries.push(entry);
-        self.last = number;
+        self.push(flow);
         Some(number)
     }
 
+    #[inline]
+    fn push(&mut self, flow: &KeyedFlow) {
+        let entry = TalkerEntry { flow: *flow, bytes: 0, error: self.offset, packets_several: 0 };
+        self.entries.push(entry);
+    }
+
     /// Lets at least half of the talkers leave: those with the least.
-    #[cold]
     fn purge(&mut self) {
         self.uppers.clear();
         self.uppers.extend(self.entries.iter().map(|entry| entry.upper().get()));
@@ -365,7 +399,6 @@ impl TalkerTable {
             }
             placed
         });
-        self.last = 0;
     }
 }
 
@@ -392,10 +425,17 @@ const fn number(place: u32) -> usize {
     (place & !PRINT).wrapping_sub(1) as usize
 }
 
+/// A place with the number of an entry.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "numbers fit: `with_room` bounds them")]
+const fn value(hash: u64, number: usize) -> u32 {
+    print(hash) | (number as u32 + 1) & !PRINT
+}
+
 /// Puts the number of an entry into the index. False if there is no place for it.
 fn place(index: &mut [u32], hash: u64, number: usize) -> bool {
     let mask = index.len() - 1;
-    let value = print(hash) | u32::try_from(number + 1).unwrap_or(u32::MAX) & !PRINT;
+    let value = value(hash, number);
     let free = (0..PROBES)
         .map(|probe| low(hash).wrapping_add(probe) & mask)
         .find(|&at| index[at] == EMPTY);

@@ -28,6 +28,28 @@ const LINK_CREATE: libc::c_int = 28;
 const ATTACH_XDP: u32 = 37;
 /// `XDP_FLAGS_SKB_MODE`: runs before the taps and after the NIC's counters, with any driver.
 const SKB_MODE: u32 = 1 << 1;
+/// Gives each packet over IPv4 a random source address and passes it, as `struct bpf_insn`:
+/// ```text
+/// r6 = ctx; r7 = data; r8 = data_end; r2 = r7 + 34; if r2 > r8 goto pass
+/// r0 = bpf_get_prandom_u32(); r0 &= the mask; bytes 26..30 (the source) = r0
+/// pass: r0 = XDP_PASS; exit
+/// ```
+const fn pass_from_random(mask: u32) -> [u64; 11] {
+    [
+        0x0000_0000_0000_16BF,
+        0x0000_0000_0000_6761,
+        0x0000_0000_0004_6861,
+        0x0000_0000_0000_72BF,
+        0x0000_0022_0000_0207,
+        0x0000_0000_0003_822D,
+        0x0000_0007_0000_0085,
+        0x0000_0000_0000_0057 | (mask as u64) << 32,
+        0x0000_0000_001A_0763,
+        PASS_ALL[0],
+        PASS_ALL[1],
+    ]
+}
+
 /// Most packets per batch of the kernel.
 const BATCH: u32 = 256;
 
@@ -90,6 +112,16 @@ impl Generator {
     pub fn on(nic: &str) -> io::Result<Self> {
         let interface = nix::net::if_::if_nametoindex(nic)?;
         Ok(Self { program: load_xdp(&PASS_ALL)?, interface })
+    }
+
+    /// A generator whose packets, over IPv4, come from random addresses: only the bits of the mask are
+    /// set, of which the lowest is the lowest of the address's first byte.
+    ///
+    /// # Errors
+    /// Those of bpf(2), most often missing root.
+    pub fn from_random(nic: &str, mask: u32) -> io::Result<Self> {
+        let interface = nix::net::if_::if_nametoindex(nic)?;
+        Ok(Self { program: load_xdp(&pass_from_random(mask))?, interface })
     }
 
     /// Lets the NIC receive `copies` copies of a packet of at most 1,500 bytes from the MAC header on.

@@ -174,9 +174,21 @@ fn what_most_packets_are_is_counted_the_short_way() {
     for bytes in [ipv4(UNICAST, protocol::UDP), ipv4(UNICAST, protocol::TCP), ipv6] {
         assert!(Plain::of(&packet(&bytes, 90)).is_some());
     }
-    let mut begins = ipv4(UNICAST, protocol::TCP);
-    begins[34 + tcp::FLAGS] = tcp::SYN;
-    assert!(Plain::of(&packet(&begins, 90)).is_none());
+    // A flood of SYN or RST costs no more than other packets.
+    for flags in [tcp::SYN, tcp::RST, tcp::SYN | tcp::RST, 0xFF] {
+        let mut bytes = ipv4(UNICAST, protocol::TCP);
+        bytes[34 + tcp::FLAGS] = flags;
+        let packet = packet(&bytes, 90);
+        let (mut short, mut long) = (PacketSums::default(), PacketSums::default());
+        short.add_plain(&packet, Plain::of(&packet).unwrap());
+        long.add(&packet);
+        let (short, long) = (short.take(), long.take());
+        assert_eq!(short, long);
+        let mix = short.rx.mix;
+        let counted = (mix.tcp_syn_packets, mix.tcp_rst_packets);
+        let of = |flag| Packets(u64::from(flags & flag != 0));
+        assert_eq!(counted, (of(tcp::SYN), of(tcp::RST)));
+    }
 }
 
 #[test]

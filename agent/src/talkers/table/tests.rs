@@ -211,6 +211,45 @@ fn a_table_that_was_cleared_is_as_new() {
 }
 
 #[test]
+fn a_table_that_a_flood_grew_gives_its_memory_back_once_it_is_over() {
+    let mut table = TalkerTable::new(SEED);
+    let fill = |table: &mut TalkerTable, talkers: u32| {
+        (0..talkers).for_each(|n| table.add(&flow(n), Bytes(60), Packets(1)));
+        table.clear();
+    };
+    fill(&mut table, 20_000);
+    // It is kept while it may be needed again.
+    let mut emptied = 0;
+    while table.most == TALKERS {
+        fill(&mut table, 50);
+        emptied += 1;
+        assert!(emptied <= 2 * KEPT, "it is kept for ever");
+    }
+    assert!(emptied >= KEPT - 1);
+    assert_eq!((table.most, table.entries.capacity()), (0, TALKERS), "nothing is written to");
+    // What is needed at times is kept.
+    for n in 0..10 * KEPT {
+        fill(&mut table, if n % KEPT == 0 { 2000 } else { 50 });
+    }
+    assert_eq!(table.most, 2000);
+}
+
+#[test]
+fn tables_take_no_more_memory_than_is_said() {
+    for talkers in [1, 128, 129, 1000, TALKERS, 1 << 20] {
+        let tables = tables(SEED, talkers);
+        let reserved = tables.iter().map(|table| {
+            table.entries.capacity() * size_of::<TalkerEntry>()
+                + table.index.capacity() * size_of::<u32>()
+                + table.uppers.capacity() * size_of::<u64>()
+                + size_of::<TalkerTable>()
+                + Distinct::BYTES
+        });
+        assert_eq!(reserved.sum::<usize>() as u64, bytes_of_tables(talkers), "{talkers}");
+    }
+}
+
+#[test]
 fn other_flows_of_a_talker_are_noted() {
     let mut table = TalkerTable::new(SEED);
     let ends = |near_port| Ends {

@@ -17,6 +17,12 @@ use super::tap::{Tap, Tapping};
 /// The receiving NIC.
 const NIC: &str = "here";
 
+/// Whom the generator's packets are for.
+const RECEIVER: &str = "192.0.2.2";
+
+/// Our taps.
+const OURS: [Tap; 5] = [Tap::None, Tap::Floor, Tap::FloorGathering, Tap::Agent, Tap::AgentTalkers];
+
 /// Options of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -26,7 +32,7 @@ pub struct Options {
     /// Packets of each run at full speed
     #[arg(long, default_value_t = 1_000_000)]
     packets: u32,
-    /// Only the agent and the minimal reader
+    /// Only the agent, without and with talkers, and the minimal reader
     #[arg(long)]
     ours: bool,
     /// Another build of the agent, to be measured beside this one in the same run
@@ -41,14 +47,54 @@ struct Load {
     packets: u32,
     /// Packets per second; `None`: as fast as possible.
     rate: Option<u32>,
+    from: From,
+}
+
+/// Who sends the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    One,
+    /// About so many, a power of two.
+    Many(u32),
+    /// The same, to another host: the packets are forwarded.
+    ToAnother(u32),
+    /// A new one each, which opens a TCP connection.
+    Flood,
+}
+
+impl From {
+    /// Which bits of the sender's address are random, as [`Generator::from_random`] takes them.
+    const fn mask(self) -> Option<u32> {
+        match self {
+            Self::One => None,
+            Self::Many(senders) | Self::ToAnother(senders) => Some((senders - 1).swap_bytes()),
+            Self::Flood => Some(u32::MAX),
+        }
+    }
 }
 
 impl Load {
     fn name(&self) -> String {
+        let from = match self.from {
+            From::One => String::new(),
+            From::Many(senders) => format!(", {senders} senders"),
+            From::ToAnother(senders) => format!(", {senders} senders, forwarded"),
+            From::Flood => ", a flood of TCP SYN with forged senders".to_owned(),
+        };
         match self.rate {
-            None => format!("{} bytes, full speed", self.len),
-            Some(rate) => format!("{} bytes, {rate} packets/s", self.len),
+            None => format!("{} bytes, full speed{from}", self.len),
+            Some(rate) => format!("{} bytes, {rate} packets/s{from}", self.len),
         }
+    }
+
+    /// Its packets, from the MAC header on.
+    fn packet(&self) -> Vec<u8> {
+        let mut packet = udp_packet(self.len);
+        if self.from == From::Flood {
+            // TCP, a header of 20 bytes with SYN.
+            (packet[23], packet[46], packet[47]) = (6, 5 << 4, 2);
+        }
+        packet
     }
 }
 
@@ -87,19 +133,28 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     sh(&format!("ethtool -K {NIC} gro on"));
     answer_nobody(&link);
     let mut taps: Vec<Tap> = if options.ours {
-        vec![Tap::None, Tap::Floor, Tap::FloorGathering, Tap::Agent]
+        OURS.to_vec()
     } else {
-        Tap::ALL.into_iter().filter(|tap| tap.is_here()).collect()
+        let others = Tap::ALL.into_iter().filter(|tap| !OURS.contains(tap) && tap.is_here());
+        OURS.into_iter().chain(others).collect()
     };
     taps.extend(options.beside.is_some().then_some(Tap::AgentBeside));
     let agents =
         Agents { own: program("agent"), other: options.beside.clone().unwrap_or_default() };
-    let full = |len| Load { len, packets: options.packets, rate: None };
-    let calm = Load { len: 60, packets: 100_000, rate: Some(100_000) };
+    let full = |len| Load { len, packets: options.packets, rate: None, from: From::One };
+    let calm = Load { packets: 100_000, rate: Some(100_000), ..full(60) };
     for load in [full(60), full(1500), calm] {
         measure(load, &taps, options.rounds, &agents, link.there_pid())?;
     }
-    Ok(())
+    println!("\nTalkers, off and on");
+    let receiver = format!("addr add {RECEIVER}/32 dev {NIC}");
+    sh(&format!("ip {receiver}"));
+    for from in [From::One, From::Many(1 << 10), From::Many(1 << 19), From::Flood] {
+        measure(Load { from, ..full(60) }, &OURS, options.rounds, &agents, link.there_pid())?;
+    }
+    sh(&format!("ip {}", receiver.replace("add", "del")));
+    let forwarded = Load { from: From::ToAnother(1 << 10), ..full(60) };
+    measure(forwarded, &OURS, options.rounds, &agents, link.there_pid())
 }
 
 /// Measures all taps under a load and prints the table.
@@ -152,8 +207,11 @@ fn generate(load: Load, sender: u32) -> anyhow::Result<(f64, u64)> {
     pin(0)?;
     match load.rate {
         None => {
-            let generator = Generator::on(NIC)?;
-            let packet = udp_packet(load.len);
+            let generator = match load.from.mask() {
+                Some(mask) => Generator::from_random(NIC, mask)?,
+                None => Generator::on(NIC)?,
+            };
+            let packet = load.packet();
             let (start, start_ns) = (Instant::now(), own_thread_cpu_ns());
             generator.send(&packet, load.packets)?;
             Ok((start.elapsed().as_secs_f64(), own_thread_cpu_ns() - start_ns))
@@ -206,9 +264,16 @@ fn print(load: Load, results: &[(Tap, Vec<Run>)]) {
         table.row(row);
     }
     table.print();
-    let agents = results.iter().filter(|(tap, _)| *tap == Tap::Agent).flat_map(|(_, runs)| runs);
-    let unseen: u64 = agents.map(|run| run.offered.abs_diff(run.seen)).sum();
-    println!("agent: {unseen} packets missed, target 0: {}", met(unseen == 0));
+    for (tap, runs) in results {
+        if matches!(tap, Tap::Agent | Tap::AgentTalkers) {
+            let unseen: u64 = runs.iter().map(|run| run.offered.abs_diff(run.seen)).sum();
+            println!("{}: {unseen} packets missed, target 0: {}", tap.name(), met(unseen == 0));
+        }
+    }
+    if results.iter().any(|(tap, _)| *tap == Tap::AgentTalkers) {
+        let talkers = cpu(Tap::AgentTalkers) - cpu(Tap::Agent);
+        println!("talkers: {talkers:+.1} ns of CPU per packet");
+    }
     if results.iter().any(|(tap, _)| *tap == Tap::AgentBeside) {
         // Total cost of a packet to the host: its reader, and the kernel on the sender's CPU.
         let cost = |tap| {

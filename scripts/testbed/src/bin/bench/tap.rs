@@ -24,7 +24,9 @@ pub enum Tap {
     FloorGathering,
     /// `agent watch`, with all accounting.
     Agent,
-    /// The same, from another build.
+    /// The same, with talkers.
+    AgentTalkers,
+    /// The same without them, from another build.
     AgentBeside,
     /// `tcpdump -w /dev/null`.
     Tcpdump,
@@ -57,6 +59,7 @@ impl Tap {
             Self::Floor => "minimal reader",
             Self::FloorGathering => "minimal, gathering",
             Self::Agent => "agent watch",
+            Self::AgentTalkers => "agent watch --talkers",
             Self::AgentBeside => "the other agent",
             Self::Tcpdump => "tcpdump -w /dev/null",
             Self::Softflowd => "softflowd",
@@ -70,7 +73,7 @@ impl Tap {
     pub fn is_here(self) -> bool {
         let name = match self {
             Self::None | Self::Floor | Self::FloorGathering | Self::Agent => return true,
-            Self::AgentBeside => return false,
+            Self::AgentTalkers | Self::AgentBeside => return false,
             Self::Tcpdump => "tcpdump",
             Self::Softflowd => "softflowd",
             Self::Pmacctd => "pmacctd",
@@ -95,6 +98,10 @@ impl Tap {
             Self::Agent | Self::AgentBeside => {
                 args(&path(agent.to_owned()), &["watch", "--nic", nic, "--format", "json"])
             }
+            Self::AgentTalkers => args(
+                &path(agent.to_owned()),
+                &["watch", "--talkers", "--nic", nic, "--format", "json"],
+            ),
             Self::Tcpdump => args("tcpdump", &["-i", nic, "-n", "-w", "/dev/null"]),
             Self::Softflowd => {
                 args("softflowd", &["-D", "-i", nic, "-c", &control, "-p", &path(dir.join("pid"))])
@@ -120,7 +127,7 @@ impl Tap {
             Self::Floor | Self::FloorGathering => {
                 Some((after("packets ", 0)?, after("dropped ", 0)?))
             }
-            Self::Agent | Self::AgentBeside => {
+            Self::Agent | Self::AgentTalkers | Self::AgentBeside => {
                 Some((after("\"seen\":", 0)?, after("\"drops\":", 0)?))
             }
             Self::Tcpdump => {

@@ -176,3 +176,63 @@ fn put(place: &mut [u8], template: &Template, time_ns: u64) {
     }
     place[MAC..MAC + template.bytes.len()].copy_from_slice(&template.bytes);
 }
+
+/// Whose the packets of [`talking`] are.
+#[derive(Debug, Clone, Copy)]
+pub enum Spread {
+    /// Each is of one of so many senders, in random order, to this host.
+    Senders(u32),
+    /// The same, to four others behind this host.
+    Forwarded(u32),
+    /// Each is of a new sender: a flood of TCP SYN with forged addresses.
+    Flood,
+}
+
+/// Packets of 60 bytes by many senders.
+#[must_use]
+pub fn talking(spread: Spread, blocks: usize) -> Blocks {
+    const SOURCE: usize = MAC + 26;
+    const DESTINATION: usize = SOURCE + 4;
+    const PROTOCOL: usize = MAC + 23;
+    const FLAGS: usize = MAC + 34 + 13;
+    const SENDERS: u32 = 0x0B00_0000;
+    const BEHIND: u32 = 0x0A00_0000;
+    let mut all = uniform(60, blocks);
+    let (mut random, mut new) = (7u64, 0);
+    let mut draw = |most: u32| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        u32::try_from(random >> 33).unwrap_or(0) % most
+    };
+    for packet in all.blocks.iter_mut().flat_map(|block| packets_of(block)) {
+        let (sender, behind) = match spread {
+            Spread::Senders(most) => (draw(most), None),
+            Spread::Forwarded(most) => (draw(most), Some(draw(4))),
+            Spread::Flood => {
+                new += 1;
+                packet[PROTOCOL] = 6;
+                packet[FLAGS] = 2;
+                (new, None)
+            }
+        };
+        packet[SOURCE..DESTINATION].copy_from_slice(&(SENDERS + sender).to_be_bytes());
+        if let Some(behind) = behind {
+            packet[DESTINATION..DESTINATION + 4].copy_from_slice(&(BEHIND + behind).to_be_bytes());
+        }
+    }
+    all
+}
+
+/// The places of a block's packets.
+fn packets_of(block: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
+    let mut left = Some(block.split_at_mut(DESCRIPTOR).1);
+    std::iter::from_fn(move || {
+        let bytes = left.take()?;
+        let next = bytes.first_chunk().map_or(0, |field| u32::from_ne_bytes(*field)) as usize;
+        if next == 0 {
+            return Some(bytes);
+        }
+        let (packet, rest) = bytes.split_at_mut(next);
+        left = Some(rest);
+        Some(packet)
+    })
+}

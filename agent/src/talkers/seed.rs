@@ -1,0 +1,46 @@
+//! The hash of a talker's key.
+
+use super::key::KeyedFlow;
+
+/// Keys of the hash: the same for all tables whose distinct talkers are counted together.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed(pub(super) [u64; 6]);
+
+impl Seed {
+    /// Random keys.
+    ///
+    /// # Errors
+    /// Those of the system's source of random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut keys = [0; 6];
+        for key in &mut keys {
+            *key = getrandom::u64()?;
+        }
+        Ok(Self(keys))
+    }
+
+    /// The hash of a flow's key. Sums of products of keyed words are universal (NH, as in UMAC, RFC 4418,
+    /// section 5.2.2); the rest spreads them over all bits.
+    #[inline]
+    pub(super) fn hash(&self, flow: &KeyedFlow) -> u64 {
+        let Self([a, b, c, d, e, f]) = *self;
+        let KeyedFlow { far, near, tag, .. } = *flow;
+        let pair = |one: u64, two: u64| u128::from(one) * u128::from(two);
+        let sum = pair(far.low.wrapping_add(a), far.high.wrapping_add(b))
+            .wrapping_add(pair(u64::from(tag.0).wrapping_add(e), f));
+        // Keys with the near end have another tag than those without.
+        let sum = if tag.is_forwarded() {
+            sum.wrapping_add(pair(near.low.wrapping_add(c), near.high.wrapping_add(d)))
+        } else {
+            sum
+        };
+        // 2^64 divided by the golden ratio.
+        fold(pair(fold(sum), 0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "its two halves")]
+const fn fold(product: u128) -> u64 {
+    (product >> 64) as u64 ^ product as u64
+}
