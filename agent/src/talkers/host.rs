@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn each_of_many_addresses_is_found_and_no_other() {
-        let six = |n: u64| KeyAddress { high: 0xFE80 << 48 | n % 7, low: n << 20 };
+        let six = |n: u64| KeyAddress { high: (0xFE80 << 48) + n % 7, low: n << 20 };
         for count in [0u32, 1, 4, 5, 1000, 20_000] {
             let four = (0..count).map(|n| KeyAddress::v4((0x0A00_0000 + n).to_be_bytes()));
             let own: Vec<KeyAddress> = four.chain((1..=u64::from(count)).map(six)).collect();
