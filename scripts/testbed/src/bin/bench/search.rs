@@ -58,11 +58,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut table = Table::new(&["", "SQLite", "PostgreSQL", "NICs found"]);
         let mut answers = [const { Vec::new() }; 2];
+        // The same night in both stores.
+        let now_ns = u64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_nanos())?;
+        let end_ns = now_ns / MINUTE_NS * MINUTE_NS - 2 * MINUTE_NS;
+        let night = (end_ns - hours * 60 * MINUTE_NS, end_ns);
         if !options.no_sqlite {
             let folder = tempfile::tempdir()?;
             let store: Arc<dyn Database> =
                 Arc::new(SqliteStore::open(&folder.path().join("netmon.sqlite"))?);
-            answers[0] = measured("SQLite", &store, options).await?;
+            answers[0] = measured("SQLite", &store, options, night).await?;
         }
         if !options.no_postgres {
             let cluster = Cluster::start_plain();
@@ -70,7 +74,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             let config =
                 PostgresConfig::new(url.parse()?, Authorities::System)?.with_unsafe_commits();
             let store: Arc<dyn Database> = Arc::new(PostgresStore::new(config));
-            answers[1] = measured("PostgreSQL", &store, options).await?;
+            answers[1] = measured("PostgreSQL", &store, options, night).await?;
         }
         let [sqlite, postgres] = &answers;
         for at in 0..sqlite.len().max(postgres.len()) {
@@ -101,11 +105,8 @@ async fn measured(
     name: &str,
     store: &Arc<dyn Database>,
     options: &Options,
+    (first_ns, end_ns): (u64, u64),
 ) -> anyhow::Result<Vec<Answer>> {
-    let now_ns = u64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_nanos())?;
-    // Today's minutes of the night, and hours before that aren't asked for.
-    let end_ns = now_ns / MINUTE_NS * MINUTE_NS - 2 * MINUTE_NS;
-    let first_ns = end_ns - options.hours * 60 * MINUTE_NS;
     let begun = Instant::now();
     fill(store, options, first_ns).await?;
     let took = begun.elapsed().as_secs_f64();
@@ -125,6 +126,7 @@ async fn measured(
             to_ns: WallNs(end_ns),
             limit: 100,
         };
+        eprintln!("{name}: {question}");
         let mut took = Duration::MAX;
         let mut found = TalkersFound::default();
         for _ in 0..ASKED {
