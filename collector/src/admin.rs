@@ -28,7 +28,7 @@ pub use self::token::{Made, cancel, token, tokens};
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::backup::{self, BackupError};
 use crate::config::Config;
-use crate::export::{self, ExportRequest};
+use crate::export::{self, ExportRequest, Exported};
 use crate::identity::KnownClient;
 use crate::import;
 use crate::run::identity_dir;
@@ -275,7 +275,7 @@ pub fn migrate(
     if check_only && !idle { Err(AdminError::Outdated) } else { Ok(()) }
 }
 
-/// Writes a client's rows; returns their number.
+/// Writes a client's rows.
 ///
 /// # Errors
 /// [`AdminError`] names what is missing or can't be written.
@@ -284,7 +284,7 @@ pub fn export(
     request: &ExportRequest,
     file: Option<&Path>,
     out: &mut Output,
-) -> Result<u64, AdminError> {
+) -> Result<Exported, AdminError> {
     let store = location.open_to_read().map_err(StoreLocationError::from)?;
     block_on(export::export(store.as_ref(), request, file, out))
 }
@@ -330,6 +330,9 @@ pub fn fsck(location: &StoreLocation, mut say: impl FnMut(&str)) -> Result<(), A
             "{} lists of talkers; the samples of {} are all there to compare",
             report.talkers, report.talkers_compared
         ));
+    }
+    if report.days > 0 {
+        say(&format!("{} packed days of clients, compared with their rows", report.days));
     }
     report.findings.iter().for_each(|finding| say(finding));
     if report.readings > 1 {

@@ -1,5 +1,6 @@
 //! The collector's commands and flags.
 
+mod export;
 mod silence;
 mod values;
 
@@ -7,19 +8,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use settings::{ConfigError, InFull, Interval, InvalidInterval, Options, Problem, Size};
-use wire::WallNs;
+use settings::{InFull, Interval, InvalidInterval, Options, Problem, Size};
 use wire::id::ClientId;
 use wire::tag::{Tag, TagError, TagKey};
 
+pub use self::export::ExportArgs;
 pub use self::silence::{SilenceAdd, SilenceCommand, SilenceEnd};
-use self::values::{reason, time};
+use self::values::reason;
 use crate::accounts::{AccountName, CycleName};
 use crate::config::{Http, read_token};
-use crate::export::{ExportFormat, ExportRequest};
 use crate::identity::{ClientGlob, USES_MAX};
 use crate::store::TagChange;
-use crate::time::Time;
 use crate::top::{Chosen, Source};
 use crate::web::own_client;
 
@@ -77,7 +76,7 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Create the tables, or migrate those of an older version, and say what was done
     Migrate(MigrateArgs),
-    /// Write a client's samples and gaps as CSV or JSON
+    /// Write a client's samples and gaps, or talkers, as CSV or JSON
     Export(ExportArgs),
     /// Show what an account used in a cycle, what is left, and how it looks
     Bill(BillArgs),
@@ -239,40 +238,6 @@ pub struct MigrateArgs {
     pub check: bool,
 }
 
-/// Arguments of `collector export`.
-#[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Example: collector export --client web-1 --nic eth0 --from 2026-11-01T00:00:00Z \
-                  --output web-1.csv\n\nThe columns are those of bandwidth_stats. A line of kind \
-                  gap stands for missing samples; gap_reason says why. It has exact sums over its \
-                  time, or empty cells where nothing was measured (unmeasured) or nothing is \
-                  known. A gap of reason misdated is one sample whose date is too far off."
-)]
-pub struct ExportArgs {
-    /// Client to export
-    #[arg(long, value_name = "ID")]
-    pub client: String,
-    /// Only this NIC
-    #[arg(long, value_name = "NAME")]
-    pub nic: Option<String>,
-    /// Start: RFC 3339, or seconds since 1970
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub from: Option<Time>,
-    /// End, not included
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub to: Option<Time>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
-    pub format: ExportFormat,
-    /// Write texts into CSV unchanged. By default, a text that a spreadsheet would run as a formula
-    /// (=, +, -, @, tab) gets a ' in front, and hidden characters are escaped
-    #[arg(long)]
-    pub raw: bool,
-    /// Write to FILE instead of standard output
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
 /// Arguments of `collector bill`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples: collector bill transit --cycle 2026-11\n          \
@@ -343,28 +308,6 @@ impl TopArgs {
             Some(tls) => source.with_tls(tls),
             None => source,
         })
-    }
-}
-
-impl ExportArgs {
-    /// What is asked for.
-    ///
-    /// # Errors
-    /// The range is empty.
-    pub fn request(&self) -> Result<ExportRequest, ConfigError> {
-        let Self { client, nic, from, to, format, raw, .. } = self.clone();
-        if let (Some(from), Some(to)) = (from, to)
-            && from >= to
-        {
-            return Err(ConfigError::Key {
-                place: "the command line".to_owned(),
-                key: "--from".to_owned(),
-                why: format!("{from} must be before --to, {to}"),
-            });
-        }
-        let (from_ns, to_ns) =
-            (from.map_or(WallNs(0), |it| it.0), to.map_or(WallNs::MAX, |it| it.0));
-        Ok(ExportRequest { client, nic, from_ns, to_ns, format, raw })
     }
 }
 

@@ -60,10 +60,11 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::Migrate(args) => admin::migrate(&location()?, args.check, |line| out.say(line))?,
         Command::Export(args) => {
             let file = args.output.as_deref();
-            let rows = admin::export(&location()?, &args.request()?, file, out)?;
+            let done = admin::export(&location()?, &args.request()?, file, out)?;
             if let Some(file) = file {
-                out.say(&format!("{}: {rows} rows", file.display()));
+                out.say(&format!("{}: {} rows", file.display(), done.rows));
             }
+            done.warning().iter().for_each(|warning| settings::warn(PROGRAM.name, warning));
         }
         Command::Bill(args) => out.say(&admin::bill(config, &location()?, args)?),
         Command::Import(args) => match location()? {

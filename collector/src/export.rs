@@ -1,5 +1,8 @@
 //! `collector export`: a client's rows as CSV or JSON, one a line, for other programs.
 
+mod lines;
+mod talkers;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -11,21 +14,14 @@ use wire::advice::Advised;
 use wire::frame::{Gap, flags};
 use wire::{Bytes, Packets, Seq, WallNs};
 
+use self::lines::Lines;
+pub use self::lines::{ExportFormat, Exported};
 use crate::spreadsheet::guarded;
 use crate::store::{ExportRange, ExportRow, Point, PointCounts, Reader, StoreError, gap_name};
 use crate::time::Time;
 
 /// Chunks of rows that may wait to be written.
 const WAITING: usize = 4;
-
-/// Format of lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ExportFormat {
-    /// Comma-separated values (RFC 4180), after a line with their names
-    Csv,
-    /// One JSON object a line
-    Jsonl,
-}
 
 /// What to export, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +34,8 @@ pub struct ExportRequest {
     pub from_ns: WallNs,
     /// Intervals that start here or later are left out.
     pub to_ns: WallNs,
+    /// Talkers instead of samples.
+    pub talkers: bool,
     /// Format of lines.
     pub format: ExportFormat,
     /// Write texts into CSV unchanged, even those that a spreadsheet would run.
@@ -170,44 +168,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Writes lines in a format.
-enum Lines<W: Write> {
-    Csv(Box<csv::Writer<W>>),
-    Jsonl(W),
-}
-
-impl<W: Write> Lines<W> {
-    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
-        match self {
-            Self::Csv(csv) => csv.serialize(line).map_err(|error| match error.into_kind() {
-                csv::ErrorKind::Io(error) => error,
-                other => io::Error::other(format!("{other:?}")),
-            }),
-            Self::Jsonl(out) => {
-                serde_json::to_writer(&mut *out, line)?;
-                out.write_all(b"\n")
-            }
-        }
-    }
-
-    /// Writes the column names if there was no line.
-    fn head(&mut self) -> io::Result<()> {
-        match self {
-            Self::Csv(csv) => csv.write_record(COLUMNS).map_err(io::Error::other),
-            Self::Jsonl(_) => Ok(()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Csv(csv) => csv.flush(),
-            Self::Jsonl(out) => out.flush(),
-        }
-    }
-}
-
-/// Writes the requested rows to a file, which appears complete or not at all, or to `out`; returns
-/// their number.
+/// Writes the requested rows to a file, which appears complete or not at all, or to `out`.
 ///
 /// # Errors
 /// [`ExportError`] names what is missing or can't be written.
@@ -216,7 +177,7 @@ pub async fn export(
     request: &ExportRequest,
     file: Option<&Path>,
     out: &mut Output,
-) -> Result<u64, ExportError> {
+) -> Result<Exported, ExportError> {
     let range = range(store, request).await?;
     let place = file.map_or_else(|| "standard output".into(), Path::to_string_lossy);
     let failed = |error: io::Error| ExportError::Io {
@@ -275,33 +236,39 @@ async fn write(
     range: &ExportRange,
     request: &ExportRequest,
     out: impl Write,
-) -> Result<io::Result<u64>, StoreError> {
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    let writing = async move {
-        let out = BufWriter::with_capacity(1 << 16, out);
-        let guards = request.format == ExportFormat::Csv && !request.raw;
-        let mut lines = match request.format {
-            ExportFormat::Csv => Lines::Csv(Box::new(csv::Writer::from_writer(out))),
-            ExportFormat::Jsonl => Lines::Jsonl(out),
-        };
-        let mut count = 0;
-        while let Some(rows) = receiver.recv().await {
-            for row in &rows {
-                let mut line = Line::of(&range.client, row);
-                let nic = line.nic.filter(|_| guards).map(guarded);
-                line.nic = nic.as_deref().or(line.nic);
-                lines.write(&line)?;
-                count += 1;
-            }
-        }
-        if count == 0 {
-            lines.head()?;
-        }
-        lines.flush()?;
-        Ok(count)
+) -> Result<io::Result<Exported>, StoreError> {
+    let lines = Lines::of(request.format, BufWriter::with_capacity(1 << 16, out));
+    let guards = request.format == ExportFormat::Csv && !request.raw;
+    let (read, written) = if request.talkers {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let writing = talkers::write(&range.client, guards, lines, receiver);
+        tokio::join!(store.export_talkers(range, sender), writing)
+    } else {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let writing = write_samples(&range.client, guards, lines, receiver);
+        tokio::join!(store.export(range, sender), writing)
     };
-    let (read, written) = tokio::join!(store.export(range, sender), writing);
     read.map(|()| written)
+}
+
+async fn write_samples(
+    client: &str,
+    guards: bool,
+    mut lines: Lines<impl Write>,
+    mut receiver: mpsc::Receiver<Vec<ExportRow>>,
+) -> io::Result<Exported> {
+    let mut exported = Exported::default();
+    while let Some(rows) = receiver.recv().await {
+        for row in &rows {
+            let mut line = Line::of(client, row);
+            let nic = line.nic.filter(|_| guards).map(guarded);
+            line.nic = nic.as_deref().or(line.nic);
+            lines.write(&line)?;
+            exported.rows += 1;
+        }
+    }
+    lines.finish(exported.rows, COLUMNS)?;
+    Ok(exported)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use wire::frame::Gap;
 
 use crate::batches::{Agent, MINUTE, SECOND, START, batch, client, hello, sample};
 use crate::postgres::fresh;
-use crate::suite::Place;
+use crate::suite::{Place, minute};
 
 /// Exports line by line, in both formats and from both stores; they must be equal.
 struct Exports {
@@ -55,6 +55,14 @@ async fn filled() -> (Exports, tempfile::TempDir) {
                 sample("a,\"b", START + 50 * SECOND, 7),
             ]),
         ];
+        store.commit(&batch([agent.batch(frames)])).await.unwrap();
+        // More than are handed over at a time.
+        let frames = (0..600).map(|n| {
+            let mut frame = agent.frame(vec![]);
+            frame.talkers = vec![minute(START + n * MINUTE, n)];
+            frame
+        });
+        let frames = frames.collect();
         store.commit(&batch([agent.batch(frames)])).await.unwrap();
     }
     let url = place.url;
@@ -108,6 +116,49 @@ async fn every_row_is_exported_with_its_gaps_and_the_same_from_both_stores() {
     let lines = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let bytes: u64 = lines.filter_map(|line| line["rx_bytes"].as_u64()).sum();
     assert_eq!(bytes, sum("eth0", "sample") + sum("eth0", "gap"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn talkers_are_exported_with_their_owners_and_the_same_from_both_stores() {
+    let (exports, _directory) = filled().await;
+    let (csv, code) = exports.of(&["--client", "web", "--talkers"]);
+    assert_eq!(code, Some(0), "{csv}");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> =
+        reader.deserialize().collect::<Result<_, _>>().unwrap();
+    // Each minute and direction: 4 or 1 talkers, and the rest.
+    assert_eq!(rows.len(), 600 * (5 + 2));
+    let number = |row: &BTreeMap<String, String>, name: &str| row[name].parse::<u64>().unwrap();
+    for (n, lines) in (0..).zip(rows.chunks(7)) {
+        let of = minute(START + n * MINUTE, n);
+        for (direction, list) in [("rx", of.rx), ("tx", of.tx)] {
+            let lines = lines.iter().filter(|row| row["direction"] == direction);
+            let total: u64 = lines.clone().map(|row| number(row, "bytes")).sum();
+            let packets: u64 = lines.map(|row| number(row, "packets")).sum();
+            let expected = (list.total_bytes.get(), list.total_packets.get());
+            assert_eq!((total, packets), expected, "{n} {direction}");
+        }
+    }
+    let first = &rows[0];
+    let cells = ["nic", "kind", "address", "port", "owner_kind", "owner", "process"];
+    let expected = ["eth0", "minute", "10.1.2.3", "443", "unit", "nginx.service", "worker"];
+    assert_eq!(cells.map(|it| first[it].as_str()), expected);
+    let (range, _) = exports.of(&[
+        "--client",
+        "web",
+        "--nic",
+        "eth0",
+        "--talkers",
+        "--from",
+        "2027-01-15T00:01:00Z",
+        "--to",
+        "2027-01-15T00:03:00Z",
+        "--format",
+        "jsonl",
+    ]);
+    assert_eq!(range.lines().count(), 14, "{range}");
+    let (none, _) = exports.of(&["--client", "idle", "--talkers"]);
+    assert_eq!(none.lines().count(), 1, "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

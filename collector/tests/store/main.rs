@@ -99,6 +99,7 @@ macro_rules! behaviours {
             the_percentile_of_a_group_pools_its_nics_before_ranking,
             of_too_many_groups_the_largest_are_shown_and_the_others_are_one,
             sums_over_packed_days_are_those_of_the_rows,
+            packed_days_that_differ_from_their_rows_are_found,
             a_day_to_which_rows_are_added_while_it_is_packed_is_packed_again,
             days_are_deleted_with_their_rows,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,

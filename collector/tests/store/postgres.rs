@@ -20,7 +20,10 @@ use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
 use crate::statements::Held;
-use crate::suite::{DAY_MAX, Place, ReportRow, SAID, commit_talkers, day, opened, tags};
+use crate::suite::{
+    DAY_MAX, DAY_V6_MAX, Place, ReportRow, SAID, commit_talkers, day,
+    few_clients_are_found_beside_many_changes, opened, tags,
+};
 use crate::{cluster, proxy};
 
 /// A separate database.
@@ -121,12 +124,53 @@ async fn a_day_of_talkers_of_a_nic_takes_at_most_two_megabytes() {
     let (store, mut agent) = opened(&place).await;
     let size = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class
                 WHERE relkind = 'r' AND relname ~ '^talker'";
-    let before = place.numbers(size).await[0];
-    // A day with a partition of its own, as days are.
-    commit_talkers(&store, &mut agent, day(midnight(2))).await;
-    let bytes = place.numbers(size).await[0] - before;
-    println!("a day of talkers: {bytes} bytes");
-    assert!((1_000_000..=DAY_MAX).contains(&bytes), "{bytes}");
+    // Days with a partition of their own, as days are.
+    for (ago, only_v6, most) in [(3, false, DAY_MAX), (2, true, DAY_V6_MAX)] {
+        let before = place.numbers(size).await[0];
+        commit_talkers(&store, &mut agent, day(midnight(ago), only_v6)).await;
+        let bytes = place.numbers(size).await[0] - before;
+        println!("a day of talkers, IPv6 only: {only_v6}: {bytes} bytes");
+        assert!((1_000_000..=most).contains(&bytes), "{only_v6}: {bytes}");
+    }
+}
+
+/// Key of the lock that who adds rows shares.
+const DAYS_LOCK: i64 = 0x4e44_4159;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_end_while_rows_are_imported_are_noted_later_and_commits_go_on() {
+    if testbed::citus::running().is_some() {
+        return;
+    }
+    let place = fresh().await;
+    let (store, mut agent) = opened(&place).await;
+    let start = midnight(3);
+    store.commit(&agent.next(vec![sample("eth0", start, 1)])).await.unwrap();
+    store.keep_clock(WallNs(start + 2 * DAY)).await.unwrap();
+    // As an import does, for hours.
+    let importing = cluster::client(&place.url).await;
+    let share = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({DAYS_LOCK})");
+    importing.batch_execute(&share).await.unwrap();
+    let ending = {
+        let store = store.clone();
+        tokio::spawn(async move { store.end_days().await })
+    };
+    let mut slowest = Duration::ZERO;
+    let mut commits = 0;
+    while !ending.is_finished() || commits < 3 {
+        let begun = std::time::Instant::now();
+        let one = vec![sample("eth0", start + SECOND + commits, 1)];
+        store.commit(&agent.next(one)).await.unwrap();
+        slowest = slowest.max(begun.elapsed());
+        commits += 1;
+    }
+    assert!(!ending.await.unwrap().unwrap(), "nothing could be noted");
+    println!("the slowest of {commits} commits took {slowest:?}");
+    let noted = "SELECT count(*) FROM client_days";
+    assert_eq!(place.numbers(noted).await, [0]);
+    importing.batch_execute("COMMIT").await.unwrap();
+    assert!(store.end_days().await.unwrap());
+    assert_eq!(place.numbers(noted).await, [1]);
 }
 
 fn failure<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> String {
@@ -416,4 +460,10 @@ async fn an_agent_that_says_the_same_tags_again_locks_and_writes_nothing() {
         assert_eq!(before != after, writes, "{said:?} at minute {minute}");
         before = after;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_clients_are_found_beside_many_changes_of_others() {
+    let later = "valid_from + i * interval '1 microsecond'";
+    few_clients_are_found_beside_many_changes(&fresh().await, later).await;
 }

@@ -11,8 +11,11 @@ use settings::InFull;
 use wire::id::SessionId;
 use wire::{Seq, WallNs};
 
-use crate::batches::{Agent, SECOND, START, all, client, hello, sample};
-use crate::suite::{DAY_MAX, Place, ReportRow, SAID, commit_talkers, day, opened, tags};
+use crate::batches::{Agent, DAY, SECOND, START, all, client, hello, sample};
+use crate::suite::{
+    DAY_MAX, DAY_V6_MAX, Place, ReportRow, SAID, commit_talkers, day,
+    few_clients_are_found_beside_many_changes, opened, tags,
+};
 
 /// A directory with a database.
 pub struct Sqlite {
@@ -92,11 +95,13 @@ async fn a_day_of_talkers_of_a_nic_takes_at_most_two_megabytes() {
     let place = fresh().await;
     let (store, mut agent) = opened(&place).await;
     let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-    let before = place.numbers(size).await[0];
-    commit_talkers(&store, &mut agent, day(START)).await;
-    let bytes = place.numbers(size).await[0] - before;
-    println!("a day of talkers: {bytes} bytes");
-    assert!((1_000_000..=DAY_MAX).contains(&bytes), "{bytes}");
+    for (start, only_v6, most) in [(START, false, DAY_MAX), (START + DAY, true, DAY_V6_MAX)] {
+        let before = place.numbers(size).await[0];
+        commit_talkers(&store, &mut agent, day(start, only_v6)).await;
+        let bytes = place.numbers(size).await[0] - before;
+        println!("a day of talkers, IPv6 only: {only_v6}: {bytes} bytes");
+        assert!((1_000_000..=most).contains(&bytes), "{only_v6}: {bytes}");
+    }
 }
 
 fn refusal(path: &Path) -> OpenError {
@@ -284,4 +289,9 @@ async fn an_agent_that_says_the_same_tags_again_writes_nothing() {
         assert_eq!(before != after, writes, "{said:?} at minute {minute}");
         before = after;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_clients_are_found_beside_many_changes_of_others() {
+    few_clients_are_found_beside_many_changes(&fresh().await, "valid_from + i").await;
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use wire::WallNs;
 
 use crate::store::port::error::StoreError;
-use crate::store::rows::export::{ExportRange, ExportRow};
+use crate::store::rows::export::{ExportList, ExportRange, ExportRow, Starts};
 use crate::store::rows::series::NicRange;
 
 /// Rows that are handed over at a time.
@@ -35,6 +35,16 @@ pub trait Export: Send + Sync + Debug {
         range: &ExportRange,
         rows: mpsc::Sender<Vec<ExportRow>>,
     ) -> Result<(), StoreError>;
+
+    /// Sends the lists of talkers of a range likewise. One that can't be read is among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store can't be read.
+    async fn export_talkers(
+        &self,
+        range: &ExportRange,
+        lists: mpsc::Sender<Vec<ExportList>>,
+    ) -> Result<(), StoreError>;
 }
 
 /// How long rows may wait for the reader, and how long a snapshot is kept.
@@ -55,19 +65,19 @@ pub(in crate::store) struct ExportPosition {
 
 /// How a reading of the store ended.
 #[derive(Debug)]
-pub(in crate::store) enum Paused {
+pub(in crate::store) enum Paused<R> {
     /// The reader is gone.
     Closed,
     /// These rows are the last: gaps without a known NIC, which are few.
-    Last(Vec<ExportRow>),
+    Last(Vec<R>),
     /// These rows wait for the reader. The export then continues in a later snapshot, so the current
     /// one must be released meanwhile.
-    Waiting(Vec<ExportRow>),
+    Waiting(Vec<R>),
 }
 
-impl Paused {
+impl<R> Paused<R> {
     /// The waiting rows, and whether they are the last.
-    pub(in crate::store) fn waiting(self) -> (Vec<ExportRow>, bool) {
+    pub(in crate::store) fn waiting(self) -> (Vec<R>, bool) {
         match self {
             Self::Closed => (vec![], true),
             Self::Last(some) => (some, true),
@@ -102,14 +112,13 @@ impl ExportPosition {
     }
 
     /// Hands over rows of the NIC. Returns how the reading ended, if it did.
-    pub(in crate::store) async fn hand_over(
+    pub(in crate::store) async fn hand_over<R: Starts>(
         &mut self,
-        some: Vec<ExportRow>,
-        rows: &mpsc::Sender<Vec<ExportRow>>,
-    ) -> Option<Paused> {
-        if let Some(last) = some.last() {
-            let last_ns = last.point.start_ns;
-            let same = some.iter().rev().take_while(|row| row.point.start_ns == last_ns).count();
+        some: Vec<R>,
+        rows: &mpsc::Sender<Vec<R>>,
+    ) -> Option<Paused<R>> {
+        if let Some(last_ns) = some.last().map(R::start_ns) {
+            let same = some.iter().rev().take_while(|row| row.start_ns() == last_ns).count();
             let before = if same == some.len() && last_ns == self.from_ns { self.skip } else { 0 };
             (self.from_ns, self.skip) = (last_ns, before + same);
         }

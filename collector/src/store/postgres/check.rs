@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
-use super::{tags, talkers};
+use super::{client_days, tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::nics::NicId;
@@ -95,6 +95,7 @@ async fn read_once(client: &Client) -> Result<Evidence, Failure> {
         nics: nics(client).await?,
         tags: all(client, TAGS, |row| Ok((row.try_get(5)?, tags::interval(row)?))).await?,
         talkers: talkers::proof(client).await?,
+        days: client_days::proof(client).await?,
     };
     client.batch_execute("COMMIT").await?;
     Ok(evidence)

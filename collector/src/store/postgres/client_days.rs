@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use wire::frame::flags;
 
@@ -23,6 +24,7 @@ use crate::store::port::error::StoreError;
 use crate::store::rows::client_days::{
     ClientDay, DaySums, KnownDays, PACKED_MAX, PackedDay, start_of,
 };
+use crate::store::rows::client_days_proof::DaysProof;
 
 #[async_trait]
 impl PackDays for PostgresStore {
@@ -35,10 +37,13 @@ impl PackDays for PostgresStore {
     }
 }
 
+/// How long the lock is waited for, milliseconds: commits that begin meanwhile queue behind, and most that
+/// run end within this. An import, or a stalled collector, holds it much longer.
+const WAIT_MS: u32 = 100;
+
 async fn end_days(client: &Client) -> Result<bool, Failure> {
     let oldest_ns = oldest(client, Table::FiveMinutes).await?;
-    // Commits queue behind this lock.
-    client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
+    client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = {WAIT_MS}")).await?;
     let known = "SELECT clock, packed_to, rollup_5m_from, (SELECT count(*) FROM clients)
                  FROM retention";
     let read = async || {
@@ -53,7 +58,13 @@ async fn end_days(client: &Client) -> Result<bool, Failure> {
     };
     let ended = !read().await?.ended().is_empty();
     if ended {
-        client.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        let locked = client.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await;
+        if locked.as_ref().is_err_and(|it| it.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
+            client.batch_execute("ROLLBACK").await?;
+            tracing::debug!("days of clients are noted later: something adds rows for long");
+            return Ok(false);
+        }
+        locked?;
         // Another collector may have been first.
         let days = read().await?.ended();
         let (first, end) = (i64::from(days.start), i64::from(days.end));
@@ -151,4 +162,44 @@ async fn keep(
     ];
     client.execute_typed(keep, &params).await?;
     Ok(())
+}
+
+/// Packed days that are checked at a time: their sums take some 40 MB.
+const PROVEN: u32 = 1000;
+
+/// Checks every packed day against its rows, in the transaction of `fsck`.
+pub(super) async fn proof(client: &Client) -> Result<DaysProof, Failure> {
+    let select = format!(
+        "SELECT d.day, d.client, c.client_id, d.totals, d.rates, d.figures
+         FROM client_days d JOIN clients c ON c.id = d.client
+         WHERE d.rates IS NOT NULL AND (d.day, d.client) > ($1, $2)
+             AND d.day >= (SELECT ceil(extract(epoch FROM rollup_5m_from) / 86400) FROM retention)
+         ORDER BY d.day, d.client LIMIT {PROVEN}"
+    );
+    let (mut proof, mut after) = (DaysProof::default(), [i64::MIN; 2]);
+    loop {
+        let [last_day, last_client] = &after;
+        let keys = [(last_day as _, Type::INT8), (last_client as _, Type::INT8)];
+        let packed = client.query_typed(&select, &keys).await?;
+        let mut days: BTreeMap<u32, BTreeMap<i32, (i64, DaySums)>> = BTreeMap::new();
+        for row in &packed {
+            let (day, number) = (day(row, 0)?, row.try_get::<_, i32>(1)?);
+            days.entry(day).or_default().insert(number, (0, DaySums::of(day)));
+            after = [day.into(), number.into()];
+        }
+        for (day, clients) in &mut days {
+            read(client, *day, clients).await?;
+        }
+        for row in &packed {
+            let part = |at| row.try_get::<_, Option<Vec<u8>>>(at).map(Option::unwrap_or_default);
+            let stored = PackedDay { totals: part(3)?, rates: part(4)?, figures: part(5)? };
+            let (day, number) = (day(row, 0)?, row.try_get::<_, i32>(1)?);
+            if let Some((_, sums)) = days.get(&day).and_then(|it| it.get(&number)) {
+                proof.add(row.try_get(2)?, day, &stored, sums);
+            }
+        }
+        if packed.is_empty() {
+            return Ok(proof);
+        }
+    }
 }

@@ -11,10 +11,11 @@ use wire::id::SessionId;
 use super::error::Failure;
 use super::key::nic_key;
 use super::store::PostgresStore;
+use super::talkers::read_lists;
 use super::values::point;
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
-use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::rows::export::{self, ExportGap, ExportList, ExportRange, ExportRow};
 use crate::store::rows::series::Point;
 
 #[async_trait]
@@ -41,6 +42,28 @@ impl Export for PostgresStore {
             }
         }
     }
+
+    async fn export_talkers(
+        &self,
+        range: &ExportRange,
+        lists: mpsc::Sender<Vec<ExportList>>,
+    ) -> Result<(), StoreError> {
+        let mut place = ExportPosition::before(range);
+        loop {
+            let read = self.database.spend(async |db| {
+                begin(db, &mut place).await?;
+                read_lists(db, range, &mut place, &lists).await
+            });
+            let read = tokio::select! {
+                read = read => read,
+                () = lists.closed() => return Ok(()),
+            };
+            let (some, last) = self.outcome(read)?.waiting();
+            if lists.send(some).await.is_err() || last {
+                return Ok(());
+            }
+        }
+    }
 }
 
 async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Failure> {
@@ -54,15 +77,20 @@ async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Fai
     Ok(Some(names.filter_map(Result::transpose).collect::<Result<_, _>>()?))
 }
 
+/// Begins a snapshot.
+async fn begin(client: &Client, place: &mut ExportPosition) -> Result<(), Failure> {
+    place.begin();
+    Ok(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+}
+
 /// Reads one snapshot. Leaves the connection inside the transaction.
 async fn read(
     client: &Client,
     range: &ExportRange,
     place: &mut ExportPosition,
     rows: &mpsc::Sender<Vec<ExportRow>>,
-) -> Result<Paused, Failure> {
-    place.begin();
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+) -> Result<Paused<ExportRow>, Failure> {
+    begin(client, place).await?;
     let of_nic = |table: &str| {
         format!(
             "SELECT {} FROM {table}

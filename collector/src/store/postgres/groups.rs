@@ -90,18 +90,33 @@ fn number_of(client: i64) -> i32 {
     i32::try_from(client).unwrap_or(i32::MAX)
 }
 
-/// The intervals of the tags that matter, with the client's number.
+/// The intervals of the tags that matter, of the clients that matter: these may be few of a large fleet.
 async fn tags(db: &Client, range: &GroupsRange) -> Result<Vec<(i64, TagInterval)>, Failure> {
+    let within = "valid_from < $2 AND (valid_to IS NULL OR valid_to > $3)";
+    let (keys, to, from) = (range.keys(), time(range.to_ns), time(range.from_ns));
+    let wanted = range.having.iter().flat_map(|it| [it.key().to_string(), it.value().to_string()]);
+    let wanted: Vec<String> = wanted.chain(range.client.clone()).collect();
+    let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
+        vec![(&keys, Type::TEXT_ARRAY), (&to, Type::TIMESTAMPTZ), (&from, Type::TIMESTAMPTZ)];
+    let mut having: Vec<String> = Vec::new();
+    for _ in &range.having {
+        let (key, value) = (params.len() + 1, params.len() + 2);
+        having.push(format!(
+            " AND client IN (SELECT client FROM tag_intervals
+                  WHERE key = ${key} AND value = ${value} AND {within})"
+        ));
+        params.extend(wanted.iter().skip(key - 4).take(2).map(|it| (it as _, Type::TEXT)));
+    }
+    if let Some(client) = wanted.last().filter(|_| range.client.is_some()) {
+        params.push((client, Type::TEXT));
+        let at = params.len();
+        having.push(format!(" AND client = (SELECT id FROM clients WHERE client_id = ${at})"));
+    }
     let select = format!(
         "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
-         WHERE key = ANY ($1) AND valid_from < $2 AND (valid_to IS NULL OR valid_to > $3)
-         LIMIT {CHANGES_MAX} + 1"
+         WHERE key = ANY ($1) AND {within}{} LIMIT {CHANGES_MAX} + 1",
+        having.concat()
     );
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
-        (&range.keys(), Type::TEXT_ARRAY),
-        (&time(range.to_ns), Type::TIMESTAMPTZ),
-        (&time(range.from_ns), Type::TIMESTAMPTZ),
-    ];
     let mut tags = Vec::new();
     for row in db.query_typed(&select, &params).await? {
         tags.push((row.try_get::<_, i32>(5)?.into(), interval(&row)?));

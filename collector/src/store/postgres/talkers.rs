@@ -1,5 +1,6 @@
 //! Reads talkers, and forgets owners that no row refers to.
 
+mod export;
 mod rows;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use wire::frame::INTERVAL_MAX_NS;
 use wire::id::NicName;
 use wire::talkers::{Talkers, TalkersKind};
 
+pub(super) use self::export::read_lists;
 use self::rows::{list, owners};
 use super::connect::BEGIN;
 use super::error::Failure;

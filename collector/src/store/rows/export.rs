@@ -1,9 +1,13 @@
 //! Exported rows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use wire::id::SessionId;
+use wire::talkers::TalkerOwner;
 use wire::{Seq, WallNs};
 
 use crate::store::rows::series::{NicRange, Point};
+use crate::store::rows::talkers::{OwnerId, StoredList, UnreadableTalkers};
 
 /// The range of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,63 @@ pub struct ExportRow {
     pub point: Point,
     /// The gap, if it is one.
     pub gap: Option<ExportGap>,
+}
+
+/// What an export goes through by its start.
+pub(in crate::store) trait Starts {
+    /// Start of its interval, nanoseconds since 1970 (UTC).
+    fn start_ns(&self) -> WallNs;
+}
+
+impl Starts for ExportRow {
+    fn start_ns(&self) -> WallNs {
+        self.point.start_ns
+    }
+}
+
+/// A list of talkers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportList {
+    /// The NIC.
+    pub nic: String,
+    /// Start of its interval, nanoseconds since 1970 (UTC).
+    pub start_ns: WallNs,
+    /// The list, if it can be read.
+    pub list: Result<StoredList, UnreadableTalkers>,
+    /// The owners that its talkers refer to, from 1; `None`: nobody known.
+    pub owners: Vec<Option<TalkerOwner>>,
+}
+
+impl Starts for ExportList {
+    fn start_ns(&self) -> WallNs {
+        self.start_ns
+    }
+}
+
+/// A row of talkers as it is read: its start, and the list.
+pub(in crate::store) type ReadList = (WallNs, Result<StoredList, UnreadableTalkers>);
+
+/// The owners that lists refer to.
+pub(in crate::store) fn owners_of(lists: &[ReadList]) -> Vec<OwnerId> {
+    let of = lists.iter().filter_map(|(_, list)| list.as_ref().ok());
+    let owners: BTreeSet<OwnerId> = of.flat_map(|list| list.owners.iter().copied()).collect();
+    owners.into_iter().collect()
+}
+
+impl ExportList {
+    /// The lists of a NIC, with the names of the owners that are known.
+    pub(in crate::store) fn named(
+        nic: &str,
+        lists: Vec<ReadList>,
+        names: &BTreeMap<OwnerId, TalkerOwner>,
+    ) -> Vec<Self> {
+        let named = lists.into_iter().map(|(start_ns, list)| {
+            let owners = list.as_ref().map_or(&[][..], |list| &list.owners);
+            let owners = owners.iter().map(|owner| names.get(owner).cloned()).collect();
+            Self { nic: nic.to_owned(), start_ns, list, owners }
+        });
+        named.collect()
+    }
 }
 
 /// Sequence numbers without samples.

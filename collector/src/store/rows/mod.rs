@@ -6,6 +6,7 @@ pub mod alerts;
 pub mod batch;
 pub mod claims;
 pub mod client_days;
+pub mod client_days_proof;
 pub mod clients;
 pub mod columns;
 pub mod epoch;

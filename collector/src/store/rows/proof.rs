@@ -6,6 +6,7 @@ use std::fmt;
 
 use wire::id::SessionId;
 
+use crate::store::rows::client_days_proof::DaysProof;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::tags::{self, TagInterval};
 use crate::store::rows::talkers_proof::TalkersProof;
@@ -23,6 +24,8 @@ pub struct CheckReport {
     pub talkers: u64,
     /// Those of which the samples are all there, so that the totals could be compared.
     pub talkers_compared: u64,
+    /// Packed days of clients.
+    pub days: u64,
     /// Number of readings.
     pub readings: u32,
     /// Faults of an earlier reading that a later one didn't confirm: it saw part of a commit.
@@ -117,6 +120,7 @@ pub(in crate::store) struct Evidence {
     /// The intervals of all clients' tags, with the client's id.
     pub tags: Vec<(String, TagInterval)>,
     pub talkers: TalkersProof,
+    pub days: DaysProof,
 }
 
 /// Sequence numbers of a session, from its row and from the rows of other tables.
@@ -172,6 +176,8 @@ enum About {
     Nic(NicId, &'static str),
     /// The tags of a client.
     Tags(String),
+    /// The packed days of a client.
+    Days(String),
 }
 
 /// The findings of one reading.
@@ -263,6 +269,11 @@ pub(in crate::store) fn judge(evidence: &Evidence) -> Judgement {
         let (client, name) = named.map_or(("?", "?"), |it| (&it.client, &it.name));
         let wrong = format!("client {client}, NIC {name}: {fault}");
         judgement.find(About::Nic(*number, "talkers"), wrong);
+    }
+    judgement.report.days = evidence.days.days;
+    for (client, fault) in &evidence.days.faults {
+        let wrong = format!("client {client}: {fault}");
+        judgement.find(About::Days(client.clone()), wrong);
     }
     for (client, wrong) in tags::findings(&evidence.tags) {
         judgement.find(About::Tags(client), wrong);

@@ -10,7 +10,7 @@ use super::account_cycles;
 use super::error::Failure;
 use super::lease::Reads;
 use super::wide::wide;
-use super::{tags, talkers};
+use super::{client_days, tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::proof::{
@@ -37,6 +37,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         nics: nics(&transaction)?,
         tags: all(&transaction, TAGS, |row| Ok((row.get(5)?, tags::interval(row)?)))?,
         talkers: talkers::proof(&transaction)?,
+        days: client_days::proof(&transaction)?,
     };
     let mut report = judge(&evidence).report;
     report.findings.extend(account_cycles::faults(&transaction)?);

@@ -1,7 +1,7 @@
 //! `client_days`: what clients carried on days that have ended, packed.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
 use wire::WallNs;
 use wire::frame::flags;
 
@@ -15,6 +15,7 @@ use crate::store::port::error::StoreError;
 use crate::store::rows::client_days::{
     ClientDay, DaySums, KnownDays, PACKED_MAX, PackedDay, start_of,
 };
+use crate::store::rows::client_days_proof::DaysProof;
 
 #[async_trait]
 impl PackDays for SqliteStore {
@@ -84,24 +85,52 @@ fn pack(
     let days = select.query_map(key, |row| {
         Ok(ClientDay { day: row.get(0)?, client: row.get(1)?, version: row.get(2)? })
     })?;
-    let mut rows = transaction.prepare_cached(&format!(
+    let mut rows = transaction.prepare_cached(&rows_of())?;
+    let mut packed = Vec::new();
+    for day in days {
+        let day = day?;
+        packed.push((day, sums(&mut rows, day.client, day.day)?.pack()));
+    }
+    Ok(packed)
+}
+
+/// A query for the rows of a client's day.
+fn rows_of() -> String {
+    format!(
         "SELECT b.time, b.covered_ns, {COLUMNS} FROM nics n
          CROSS JOIN bandwidth_5m b ON b.client = n.client AND b.nic = n.id
              AND b.time >= ?2 AND b.time < ?3
          WHERE n.client = ?1 AND b.flags & ?4 = 0"
-    ))?;
-    let mut packed = Vec::new();
-    for day in days {
-        let day = day?;
-        let mut sums = DaySums::of(day.day);
-        let [from, to] = [day.day, day.day.saturating_add(1)].map(|it| start_of(it).to_column());
-        let mut rows = rows.query(params![day.client, from, to, flags::STACKED])?;
-        while let Some(row) = rows.next()? {
-            sums.add(&point(row)?);
-        }
-        packed.push((day, sums.pack()));
+    )
+}
+
+fn sums(rows: &mut Statement<'_>, client: i64, day: u32) -> Result<DaySums, Failure> {
+    let mut sums = DaySums::of(day);
+    let [from, to] = [day, day.saturating_add(1)].map(|it| start_of(it).to_column());
+    let mut rows = rows.query(params![client, from, to, flags::STACKED])?;
+    while let Some(row) = rows.next()? {
+        sums.add(&point(row)?);
     }
-    Ok(packed)
+    Ok(sums)
+}
+
+/// Checks every packed day against its rows, in the transaction of `fsck`.
+pub(super) fn proof(db: &Transaction<'_>) -> Result<DaysProof, Failure> {
+    let mut select = db.prepare(
+        "SELECT d.client, d.day, c.client_id, d.totals, d.rates, d.figures
+         FROM client_days d JOIN clients c ON c.id = d.client
+         WHERE d.rates IS NOT NULL AND d.day * ?1 >= (SELECT rollup_5m_from FROM retention)",
+    )?;
+    let mut rows = db.prepare(&rows_of())?;
+    let mut proof = DaysProof::default();
+    let mut days = select.query([start_of(1).to_column()])?;
+    while let Some(row) = days.next()? {
+        let part = |at| row.get::<_, Option<Vec<u8>>>(at).map(Option::unwrap_or_default);
+        let packed = PackedDay { totals: part(3)?, rates: part(4)?, figures: part(5)? };
+        let (client, day): (i64, u32) = (row.get(0)?, row.get(1)?);
+        proof.add(&row.get::<_, String>(2)?, day, &packed, &sums(&mut rows, client, day)?);
+    }
+    Ok(proof)
 }
 
 /// Stores days, unless rows were added to them meanwhile.

@@ -11,9 +11,10 @@ use wire::id::SessionId;
 use super::error::Failure;
 use super::lease::Reads;
 use super::query::{nic_key, point};
+use super::talkers;
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
-use crate::store::rows::export::{self, ExportGap, ExportRange, ExportRow};
+use crate::store::rows::export::{self, ExportGap, ExportList, ExportRange, ExportRow};
 use crate::store::rows::series::Point;
 
 #[async_trait]
@@ -30,7 +31,20 @@ impl<T: Reads + Send + Sync + Debug> Export for T {
     ) -> Result<(), StoreError> {
         let (range, taken) = (range.clone(), rows.clone());
         tokio::select! {
-            done = self.readers().lease(move |db| export(db, &range, &rows)) => done,
+            done = self.readers().lease(move |db| export(db, &range, &rows, read)) => done,
+            () = taken.closed() => Ok(()),
+        }
+    }
+
+    async fn export_talkers(
+        &self,
+        range: &ExportRange,
+        lists: mpsc::Sender<Vec<ExportList>>,
+    ) -> Result<(), StoreError> {
+        let (range, taken) = (range.clone(), lists.clone());
+        let read = talkers::read_lists;
+        tokio::select! {
+            done = self.readers().lease(move |db| export(db, &range, &lists, read)) => done,
             () = taken.closed() => Ok(()),
         }
     }
@@ -46,10 +60,19 @@ fn nic_names(db: &Connection, client: &str) -> Result<Option<Vec<String>>, Failu
     Ok(Some(names.collect::<rusqlite::Result<_>>()?))
 }
 
-fn export(
+/// Reads one snapshot.
+type Read<R> = fn(
+    &Transaction<'_>,
+    &ExportRange,
+    &mut ExportPosition,
+    &mpsc::Sender<Vec<R>>,
+) -> Result<Paused<R>, Failure>;
+
+fn export<R>(
     db: &mut Connection,
     range: &ExportRange,
-    rows: &mpsc::Sender<Vec<ExportRow>>,
+    rows: &mpsc::Sender<Vec<R>>,
+    read: Read<R>,
 ) -> Result<(), Failure> {
     let mut place = ExportPosition::before(range);
     loop {
@@ -64,13 +87,12 @@ fn export(
     }
 }
 
-/// Reads one snapshot.
 fn read(
     transaction: &Transaction<'_>,
     range: &ExportRange,
     place: &mut ExportPosition,
     rows: &mpsc::Sender<Vec<ExportRow>>,
-) -> Result<Paused, Failure> {
+) -> Result<Paused<ExportRow>, Failure> {
     let of_nic = |table: &str| {
         format!(
             "SELECT {} FROM {table}

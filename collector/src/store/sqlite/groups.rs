@@ -78,17 +78,32 @@ fn days(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The intervals of the tags that matter, with the client's number.
+/// The intervals of the tags that matter, of the clients that matter: these may be few of a large fleet.
 fn tags(db: &Connection, range: &GroupsRange) -> rusqlite::Result<Vec<(i64, TagInterval)>> {
     let keys = range.keys();
     let places = vec!["?"; keys.len()].join(", ");
-    let mut select = db.prepare_cached(&format!(
-        "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
-         WHERE key IN ({places}) AND valid_from < ? AND coalesce(valid_to, ?) > ? LIMIT {CHANGES_MAX} + 1"
-    ))?;
+    let within = "valid_from < ? AND coalesce(valid_to, ?) > ?";
     let (from, to) = (bounded(range.from_ns.get()), bounded(range.to_ns.get()));
     let times = [to, i64::MAX, from].map(Value::from);
-    let values = keys.into_iter().map(Value::from).chain(times);
+    let mut having: Vec<String> = Vec::new();
+    let mut values: Vec<Value> = keys.into_iter().map(Value::from).collect();
+    values.extend(times.clone());
+    for tag in &range.having {
+        having.push(format!(
+            " AND client IN (SELECT client FROM tag_intervals WHERE key = ? AND value = ? AND {within})"
+        ));
+        values.extend([tag.key().to_string(), tag.value().to_string()].map(Value::from));
+        values.extend(times.clone());
+    }
+    if let Some(client) = &range.client {
+        having.push(" AND client = (SELECT id FROM clients WHERE client_id = ?)".to_owned());
+        values.push(client.clone().into());
+    }
+    let mut select = db.prepare_cached(&format!(
+        "SELECT key, value, source, valid_from, valid_to, client FROM tag_intervals
+         WHERE key IN ({places}) AND {within}{} LIMIT {CHANGES_MAX} + 1",
+        having.concat()
+    ))?;
     select.query_map(params_from_iter(values), |row| Ok((row.get(5)?, interval(row)?)))?.collect()
 }
 

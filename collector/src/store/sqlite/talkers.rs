@@ -1,5 +1,6 @@
 //! Reads talkers, and forgets owners that no row refers to.
 
+mod export;
 mod rows;
 mod search;
 
@@ -12,6 +13,7 @@ use wire::frame::INTERVAL_MAX_NS;
 use wire::id::NicName;
 use wire::talkers::{Talkers, TalkersKind};
 
+pub(super) use self::export::read_lists;
 use self::rows::{list, owners};
 use super::error::Failure;
 use super::lease::Reads;

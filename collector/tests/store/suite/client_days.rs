@@ -161,6 +161,33 @@ pub async fn sums_over_packed_days_are_those_of_the_rows(place: &impl Place) {
     assert!(by_days.iter().zip(&all).take(8).all(|(days, all)| days.get() > all.get() / 2));
 }
 
+pub async fn packed_days_that_differ_from_their_rows_are_found(place: &impl Place) {
+    let (store, _) = filled(place).await;
+    store.keep_clock(WallNs(START + DAYS * DAY + HOUR)).await.unwrap();
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound() && report.days == 0, "{:?}", report.findings);
+    pack(&store).await;
+    let report = store.check().await.unwrap();
+    assert!(report.is_sound() && report.days == 9, "{:?}", report.findings);
+    // Another client's day, which can be read.
+    for column in ["totals", "rates", "figures"] {
+        place.execute("CREATE TABLE kept AS SELECT * FROM client_days").await;
+        let of = |id: u32| {
+            format!("(SELECT {column} FROM kept WHERE client = {id} AND day = client_days.day)")
+        };
+        let swap = format!("UPDATE client_days SET {column} = {} WHERE client = 2", of(1));
+        place.execute(&swap).await;
+        let report = store.check().await.unwrap();
+        let [finding] = &report.findings[..] else { panic!("{column}: {:?}", report.findings) };
+        assert!(finding.contains("client cache-2: 3 packed days are not what"), "{finding}");
+        // As the finding says.
+        place.execute("UPDATE client_days SET rates = NULL, version = version + 1").await;
+        pack(&store).await;
+        assert_sound(&store).await;
+        place.execute("DROP TABLE kept").await;
+    }
+}
+
 pub async fn a_day_to_which_rows_are_added_while_it_is_packed_is_packed_again(place: &impl Place) {
     let (store, mut agents) = filled(place).await;
     store.keep_clock(WallNs(START + DAYS * DAY + HOUR)).await.unwrap();

@@ -206,3 +206,38 @@ pub async fn of_too_many_groups_the_largest_are_shown_and_the_others_are_one(pla
     ];
     assert_eq!(found, expected);
 }
+
+/// Of a fleet whose tags have changed too often to be looked at, those that are asked for are found. `later`
+/// is SQL for a time `i` steps after `valid_from`.
+pub async fn few_clients_are_found_beside_many_changes(place: &impl Place, later: &str) {
+    let store = place.open().await;
+    let tags = |text: &str| TagSet::new(text.split(' ').map(|it| it.parse().unwrap())).unwrap();
+    for (session, (id, own)) in (1..).zip([("busy", "site=fra"), ("calm", "site=ams role=edge")]) {
+        store.open_sessions(&client(id), &hello(&[session]), WallNs(START)).await.unwrap();
+        store.record_tags(&client(id), &tags(own), WallNs(START), WallNs(START)).await.unwrap();
+        let mut agent = Agent::new(id, session, 1);
+        let one = vec![sample("eth0", START + MINUTE, session << 40)];
+        store.commit(&agent.next(one)).await.unwrap();
+    }
+    let of = |id: &str| format!("(SELECT id FROM clients WHERE client_id = '{id}')");
+    place
+        .execute(&format!(
+            "INSERT INTO tag_intervals (client, key, valid_from, valid_to, value, source)
+             WITH RECURSIVE steps (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM steps WHERE i < 200001)
+             SELECT client, key, {later}, {later}, 'x', source
+             FROM tag_intervals CROSS JOIN steps WHERE client = {} AND key = 'site'",
+            of("busy")
+        ))
+        .await;
+    let all = range("site", &[], 10, 5);
+    let error = store.groups(&all).await.unwrap_err();
+    let text = settings::InFull::in_full(&error).to_string();
+    assert!(text.contains("changed more than 200000 times"), "{text}");
+    let alone = GroupsRange { client: Some("calm".into()), ..all };
+    for range in [alone, range("site", &["role=edge"], 10, 5)] {
+        let groups = store.groups(&range).await.unwrap();
+        assert_eq!(sums(&groups, rx_bytes), [("ams".to_owned(), 2 << 20)].into());
+    }
+    let none = store.groups(&range("site", &["role=edge", "site=fra"], 10, 5)).await.unwrap();
+    assert!(none.is_empty(), "{none:?}");
+}

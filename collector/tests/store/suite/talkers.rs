@@ -76,9 +76,9 @@ fn moment(start_ns: u64, bytes: u64) -> Talkers {
     }
 }
 
-/// A day from a time on of `eth0`: 16 talkers each way and minute, of both protocols, with the names of real owners, other
+/// A day from a time on of `eth0`: 16 talkers each way and minute, of both protocols or of IPv6 only, with the names of real owners, other
 /// hosts each minute.
-pub fn day(from_ns: u64) -> Vec<Talkers> {
+pub fn day(from_ns: u64, only_v6: bool) -> Vec<Talkers> {
     let owners = (0..6).flat_map(|n| {
         let id = format!("{n:064x}");
         [
@@ -95,7 +95,7 @@ pub fn day(from_ns: u64) -> Vec<Talkers> {
                 let [_, b, c, d, e, ..] = mixed.to_be_bytes();
                 let (a, b) = (u16::from_be_bytes([b, c]), u16::from_be_bytes([d, e]));
                 let address = match at % 4 {
-                    0 => format!("2001:db8:{a:x}::{b:x}"),
+                    other if other == 0 || only_v6 => format!("2001:db8:{a:x}::{b:x}"),
                     _ => format!("198.{}.{}.{}", a >> 8, a & 255, b & 255),
                 };
                 let bytes = 4_000_000_000 / (at + 1) - u64::from(b);
@@ -111,6 +111,9 @@ pub fn day(from_ns: u64) -> Vec<Talkers> {
 
 /// Most bytes of a day of talkers of a NIC in a store, indexes included.
 pub const DAY_MAX: i64 = 2_000_000;
+
+/// The same if there is IPv6 only, from another 32 hosts each minute.
+pub const DAY_V6_MAX: i64 = 2_500_000;
 
 /// Commits records, each in a frame of its own.
 pub async fn commit_talkers(store: &Arc<dyn Database>, agent: &mut Agent, records: Vec<Talkers>) {
