@@ -107,6 +107,8 @@ struct Queue {
     /// Most changes of the next write: less after one that failed, to find a change that is refused, and for a
     /// store that is slow.
     most: usize,
+    /// The next write notes what was sent during the last one: nobody is told of messages before.
+    notes_sent: bool,
     work: Option<Work>,
     retry_at: Instant,
     failures: Failures<String>,
@@ -119,7 +121,7 @@ impl Recorder {
         let (mut looks, mut some) = (Looks::new(self.confirm), Vec::new());
         loop {
             // Under a load of changes too, silences and other collectors are heard of.
-            if queue.work.is_none() {
+            if queue.work.is_none() && !queue.notes_sent {
                 queue.work = self.look(&mut looks);
             }
             queue.write(&self.store);
@@ -149,6 +151,7 @@ impl Recorder {
     /// Takes what became of a write.
     fn on_written(&self, queue: &mut Queue, written: Result<(), String>, refused: Refused) {
         let entries = std::mem::take(&mut queue.written);
+        queue.notes_sent = false;
         match written {
             Ok(()) => {
                 if queue.failures.succeeded() {
@@ -159,8 +162,12 @@ impl Recorder {
                 let (again, done): (Vec<_>, Vec<_>) =
                     entries.into_iter().partition(|(entry, sent)| entry.sent() > *sent);
                 done.iter().for_each(|(entry, _)| self.engine.on_stored(&entry.emitted));
+                queue.notes_sent = !again.is_empty();
                 queue.put_back(again.into_iter().map(|(entry, _)| entry));
-                self.outbox.wake(|_| true);
+                // Until then the store would send them again.
+                if !queue.notes_sent {
+                    self.outbox.wake(|_| true);
+                }
             }
             Err(error) if refused && entries.len() == 1 => {
                 // Nothing helps, and others wait.
@@ -302,6 +309,7 @@ impl Queue {
             waiting: VecDeque::new(),
             written: Vec::new(),
             most: BATCH,
+            notes_sent: false,
             work: None,
             retry_at: Instant::now(),
             failures: Failures::new(),
