@@ -9,26 +9,36 @@ use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 use super::netlink::Netlink;
 use super::rtnetlink::RawMessage;
 
-/// How long to wait for a part of an answer: the kernel answers at once, unless somebody keeps
-/// `rtnl_lock`.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// Access to the kernel's lists of addresses and of listening sockets, of this network namespace.
 #[derive(Debug)]
 pub struct OwnEnds {
     addresses: Netlink<RawMessage>,
     /// `None` where the system has no such socket.
     sockets: Option<Netlink<RawMessage>>,
+    patience: Duration,
 }
 
 impl OwnEnds {
-    /// Opens netlink sockets.
+    /// Opens netlink sockets that wait at most so long for each part of an answer: the kernel answers at
+    /// once, unless somebody keeps `rtnl_lock`.
     ///
     /// # Errors
     /// If the system provides none for addresses.
-    pub fn open() -> io::Result<Self> {
-        let sockets = open(NETLINK_SOCK_DIAG).ok();
-        Ok(Self { addresses: open(NETLINK_ROUTE)?, sockets })
+    pub fn open(patience: Duration) -> io::Result<Self> {
+        let sockets = open(NETLINK_SOCK_DIAG, patience).ok();
+        Ok(Self { addresses: open(NETLINK_ROUTE, patience)?, sockets, patience })
+    }
+
+    /// The same with another patience.
+    ///
+    /// # Errors
+    /// If a socket refuses that.
+    pub fn with_patience(mut self, patience: Duration) -> io::Result<Self> {
+        self.addresses.set_patience(patience)?;
+        if let Some(sockets) = &mut self.sockets {
+            sockets.set_patience(patience)?;
+        }
+        Ok(Self { patience, ..self })
     }
 
     /// The addresses of all NICs.
@@ -42,7 +52,7 @@ impl OwnEnds {
         });
         if done.is_err() {
             // The rest of the answer is dropped with the socket.
-            self.addresses = open(NETLINK_ROUTE)?;
+            self.addresses = open(NETLINK_ROUTE, self.patience)?;
         }
         done.map(|_whole| addresses)
     }
@@ -56,7 +66,9 @@ impl OwnEnds {
         let ports = self.list_listening();
         match &ports {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.sockets = None,
-            Err(_) if self.sockets.is_some() => self.sockets = Some(open(NETLINK_SOCK_DIAG)?),
+            Err(_) if self.sockets.is_some() => {
+                self.sockets = Some(open(NETLINK_SOCK_DIAG, self.patience)?);
+            }
             _ => {}
         }
         ports
@@ -75,9 +87,9 @@ impl OwnEnds {
     }
 }
 
-fn open(protocol: isize) -> io::Result<Netlink<RawMessage>> {
+fn open(protocol: isize, patience: Duration) -> io::Result<Netlink<RawMessage>> {
     let mut netlink = Netlink::open(protocol)?;
-    netlink.set_patience(PATIENCE)?;
+    netlink.set_patience(patience)?;
     Ok(netlink)
 }
 
@@ -91,7 +103,7 @@ mod tests {
     fn the_kernel_says_which_addresses_and_listening_ports_are_this_hosts() {
         let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let six = TcpListener::bind((Ipv6Addr::LOCALHOST, 0));
-        let mut own = OwnEnds::open().unwrap();
+        let mut own = OwnEnds::open(Duration::from_secs(2)).unwrap();
         assert!(own.addresses().unwrap().contains(&Ipv4Addr::LOCALHOST.into()));
         let listening = own.listening().unwrap();
         for listener in std::iter::once(&four).chain(&six) {

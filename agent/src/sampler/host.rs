@@ -22,6 +22,11 @@ const READ: Duration = Duration::from_secs(10);
 /// How soon to read again after an event: events may come in a storm.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// How long the first reading may wait for each part of an answer, and how long those after it: capture
+/// begins only after the first.
+const FIRST_PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// This host, as all readers know it. Its thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct HostWatch {
@@ -34,12 +39,13 @@ impl HostWatch {
     /// Reads it for the first time, and starts to follow it.
     pub fn open() -> std::io::Result<Self> {
         let mut reading = Reading {
-            own: OwnEnds::open()?,
+            own: OwnEnds::open(FIRST_PATIENCE)?,
             shared: Arc::new(SharedHost::new(Arc::default())),
             ports: Vec::new(),
             unread: Failures::new(),
         };
         reading.read();
+        reading.own = reading.own.with_patience(PATIENCE)?;
         let shared = reading.shared.clone();
         let (changed, changes) = bounded(1);
         thread::Builder::new()

@@ -89,11 +89,13 @@ impl OwnHost {
 /// the hash has no key.
 #[inline(always)]
 fn search(places: &[KeyAddress], address: KeyAddress) -> impl Iterator<Item = usize> + use<> {
-    // 2^64 divided by the golden ratio.
-    let hash = (address.low ^ address.high.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let word = address.low ^ address.high.rotate_left(32);
+    // 2^64 divided by the golden ratio. A bit of a factor changes only those above it in the product, so
+    // the upper half comes down to the lower one, before and after.
+    let product = u128::from(word ^ word >> 32) * 0x9E37_79B9_7F4A_7C15;
     let mask = places.len() - 1;
-    #[allow(clippy::cast_possible_truncation, reason = "the upper half, which depends on all bits")]
-    let start = (hash >> 32) as usize;
+    #[allow(clippy::cast_possible_truncation, reason = "the lower bits of both halves")]
+    let start = (product >> 64) as usize ^ (product >> 32) as usize;
     (0..places.len()).map(move |probe| start.wrapping_add(probe) & mask)
 }
 
@@ -144,6 +146,31 @@ mod tests {
             assert!(near.chain([KeyAddress::NONE]).all(|it| !host.owns(it)), "{count}");
             let turned = own.into_iter().rev().collect();
             assert_eq!(host, OwnHost::new(turned, []), "in whatever order they come");
+        }
+    }
+
+    #[test]
+    fn regular_addresses_share_few_places() {
+        type Regular = fn(u64) -> KeyAddress;
+        let regular: [(&str, Regular); 4] = [
+            ("one of each /48", |n| KeyAddress { high: 0x2001_0DB8_0000_0000 | n << 16, low: 1 }),
+            ("one of each /64", |n| KeyAddress { high: 0x2001_0DB8_0000_0000 | n, low: 1 }),
+            ("of one /64", |n| KeyAddress { high: 0x2001_0DB8_0000_0000, low: n }),
+            ("of one /64, the upper bits", |n| KeyAddress { high: 0xFE80 << 48, low: n << 40 }),
+        ];
+        for (what, make) in regular {
+            let host = OwnHost::new((1..=1000).map(make).collect(), []);
+            let found = |n| {
+                let address = make(n);
+                let places = &host.addresses;
+                search(places, address).position(|at| places[at] == address).unwrap()
+            };
+            let probes: Vec<usize> = (1..=1000).map(found).collect();
+            let (sum, most) = (probes.iter().sum::<usize>(), *probes.iter().max().unwrap());
+            assert!(
+                sum < 2000 && most < 32,
+                "{what}: {sum} probes beyond the first, {most} for one"
+            );
         }
     }
 

@@ -24,7 +24,8 @@ pub use super::seed::Seed;
 /// Room for talkers of a table, if memory allows; with fewer, everything is exact. Entries take 384 KiB.
 pub const TALKERS: usize = 6144;
 
-/// Times that a table is emptied before it gives back what it didn't need: half a minute, if of samples.
+/// Times that a table is emptied before it gives the allocator back what it didn't need: half a minute, if
+/// of samples. How much of that the system gets is the allocator's affair.
 const KEPT: u32 = 16;
 
 /// Fewest places of the index.
