@@ -16,7 +16,7 @@ use super::config::{CaptureConfig, CaptureError};
 use super::host::HostWatch;
 use super::memory::{self, TABLES_OF_NIC, TALKER_MEMORY};
 use super::nic_capture::NicCapture;
-use super::rings::{Memory, Reserved, Rings};
+use super::rings::{MemoryInUse, Reserved, Rings};
 use super::talkers::{NicTalkers, TalkersConfig};
 use super::timeline::Timeline;
 use crate::account::interval::SharedSchedule;
@@ -49,14 +49,14 @@ struct HostTalkers {
     host: HostWatch,
     seed: Seed,
     /// Memory of all tables.
-    memory: Memory,
+    memory: MemoryInUse,
 }
 
 impl HostTalkers {
     fn open(config: TalkersConfig) -> Result<Self, CaptureError> {
         let host = HostWatch::open().map_err(CaptureError::Addresses)?;
         let seed = Seed::random().map_err(CaptureError::Random)?;
-        Ok(Self { config, host, seed, memory: Memory::default() })
+        Ok(Self { config, host, seed, memory: MemoryInUse::default() })
     }
 
     /// Room for the talkers of a NIC with so many slots in all of its rings, and its memory. `None` if
@@ -83,7 +83,7 @@ pub(super) struct Nics {
     open: BTreeMap<u32, NicCapture>,
     /// Those that end.
     closing: Vec<NicCapture>,
-    memory: Memory,
+    memory: MemoryInUse,
     /// Readers started so far.
     readers: usize,
     /// When the NICs may be listed again, boot time in nanoseconds.
@@ -118,7 +118,7 @@ impl Nics {
             drivers: Drivers::open(),
             open: BTreeMap::new(),
             closing: Vec::new(),
-            memory: Memory::default(),
+            memory: MemoryInUse::default(),
             readers: 0,
             dump_ns: BootNs(0),
             speed_ns: BootNs(0),

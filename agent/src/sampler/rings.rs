@@ -11,9 +11,9 @@ use crate::capture::reader::ReaderHandle;
 
 /// Memory of all NICs, including what is about to be freed, bytes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Memory(Arc<AtomicU64>);
+pub(super) struct MemoryInUse(Arc<AtomicU64>);
 
-impl Memory {
+impl MemoryInUse {
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.0.load(Ordering::Acquire)
@@ -30,7 +30,7 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Reserved {
     bytes: u64,
-    memory: Memory,
+    memory: MemoryInUse,
 }
 
 impl Drop for Reserved {

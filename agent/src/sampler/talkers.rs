@@ -126,7 +126,7 @@ fn report(
 mod tests {
     use wire::id::NicName;
 
-    use super::super::rings::Memory;
+    use super::super::rings::MemoryInUse;
     use super::*;
     use crate::talkers::key::{KeyAddress, KeyedFlow};
 
@@ -134,7 +134,7 @@ mod tests {
 
     fn talkers(on: Thresholds) -> NicTalkers {
         let (config, seed) = (TalkersConfig { entries: 2, on }, Seed::random().unwrap());
-        NicTalkers::new(&config, seed, 100, Memory::default().reserve(0))
+        NicTalkers::new(&config, seed, 100, MemoryInUse::default().reserve(0))
     }
 
     fn sample(second: u64, bytes: u64) -> Sample {
