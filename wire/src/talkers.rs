@@ -70,6 +70,15 @@ impl TalkersKind {
     pub fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)
     }
+
+    /// Its name, as JSON and files have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Moment => "moment",
+        }
+    }
 }
 
 /// The talkers of one direction.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use settings::{Foreign, Interval};
 use wire::Bytes;
-use wire::talkers::{KeyKind, OwnerKind, TalkersKind, address_of};
+use wire::talkers::{KeyKind, OwnerKind, address_of};
 
 use super::seen_talkers::{SeenList, SeenRecord, SeenTalker};
 use crate::talker_words::{has_port, has_protocol, key_words, owner_words};
@@ -74,12 +74,8 @@ impl AlertTalkers {
         if list.top.is_empty() {
             return None;
         }
-        let kind = match record.kind {
-            TalkersKind::Minute => "minute",
-            TalkersKind::Moment => "moment",
-        };
         Some(Self {
-            kind: kind.to_owned(),
+            kind: record.kind.name().to_owned(),
             direction: direction.to_owned(),
             from: Time(record.start_ns),
             seconds: Duration::from_nanos(record.interval_ns).as_secs_f64(),

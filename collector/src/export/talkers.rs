@@ -105,11 +105,7 @@ fn lines_of<'a>(
         time: Time(given.start_ns),
         client,
         nic: cell(&given.nic, guards),
-        kind: match TalkersKind::of(stored.kind) {
-            Some(TalkersKind::Minute) => "minute",
-            Some(TalkersKind::Moment) => "moment",
-            None => "unknown",
-        },
+        kind: TalkersKind::of(stored.kind).map_or("unknown", TalkersKind::name),
         interval_ns: stored.interval_ns,
         direction: stored.direction.name(),
         entry: "rest",
