@@ -7,7 +7,7 @@ use agent::identity::Credentials;
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use rustls::pki_types::UnixTime;
 use testbed::http::HTTP;
-use testbed::{SLACK, Site, metric};
+use testbed::{SLACK, Site, done, metric, wait_until};
 use tokio::runtime::Runtime;
 use wire::WallNs;
 use wire::id::SessionId;
@@ -107,4 +107,13 @@ pub fn refusal(answer: Message) -> String {
         Message::Refused(refused) => refused.reason,
         other => panic!("{other:?}"),
     }
+}
+
+/// Waits until `collector clients` says all of this. The store hears of a refusal after the host does.
+pub fn wait_for_listed(site: &Site, said: &[&str]) {
+    let all = || {
+        let listed = done(site.collector(&["clients"]).output().unwrap());
+        said.iter().all(|it| listed.contains(it))
+    };
+    wait_until(&format!("{said:?} in `collector clients`"), all);
 }

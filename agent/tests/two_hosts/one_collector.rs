@@ -5,7 +5,9 @@ use std::time::Instant;
 use testbed::{PATIENCE, Pair, Running, Site, done, in_namespace, quick_once, sh, wait_until};
 use wire::message::Message;
 
-use crate::host::{ASKED, AT_ONCE, Host, claim, refusal, refusals, runtime, sooner_than_idle};
+use crate::host::{
+    ASKED, AT_ONCE, Host, claim, refusal, refusals, runtime, sooner_than_idle, wait_for_listed,
+};
 
 #[test]
 fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() {
@@ -39,9 +41,7 @@ fn the_host_that_is_connected_goes_on_and_another_is_refused_until_it_is_gone() 
             let counted = f64::from(u32::try_from(number).unwrap());
             wait_until("the count", || refusals() >= counted);
             wait_until("the collector's log", || collector.log().contains(what));
-            let listed = done(site.collector(&["clients"]).output().unwrap());
-            assert!(listed.contains("host-1: two hosts have its certificate"), "{listed}");
-            assert!(listed.contains(what), "{listed}");
+            wait_for_listed(&site, &["host-1: two hosts have its certificate", what]);
             assert!(first.connection.close_reason().is_none(), "the first stays connected");
             first.leave().await;
             // Leaving, the first frees its place for the second.
@@ -203,8 +203,7 @@ fn second_hosts_that_alternate_are_told_of_once_each() {
         wait_until("the count", || refusals() >= 6.0);
         wait_until("both", || collector.log().matches("closed a connection").count() >= 2);
         assert_eq!(collector.log().matches("closed a connection").count(), 2);
-        let listed = done(site.collector(&["clients"]).output().unwrap());
-        assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
+        wait_for_listed(&site, &["host-1: two hosts have its certificate since 20"]);
         // No try for a long time: the second host is gone.
         let db = rusqlite::Connection::open(site.dir().join("collector/netmon.sqlite")).unwrap();
         db.busy_timeout(PATIENCE).unwrap();

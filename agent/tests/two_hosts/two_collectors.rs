@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use testbed::http::{HTTP, is_ready};
 use testbed::{
-    Cluster, Pair, Running, SLACK, Site, done, get, in_namespace, in_time, quick_once, sh,
-    wait_until,
+    Cluster, Pair, Running, SLACK, Site, get, in_namespace, in_time, quick_once, sh, wait_until,
 };
 
-use crate::host::{ASKED, AT_ONCE, Host, claim, refusal, refusals, refusals_at, runtime, welcome};
+use crate::host::{
+    ASKED, AT_ONCE, Host, claim, refusal, refusals, refusals_at, runtime, wait_for_listed, welcome,
+};
 
 /// Port of the second collector of a database.
 const SECOND: u16 = 9082;
@@ -68,8 +69,7 @@ fn a_second_host_at_another_collector_of_the_database_is_refused_as_at_the_same_
             wait_until("the second collector's log", || second.log().contains(what));
         }
         // Reported wherever people look, whichever collector refused it.
-        let listed = done(site.collector(&["clients"]).output().unwrap());
-        assert!(listed.contains("host-1: two hosts have its certificate since 20"), "{listed}");
+        wait_for_listed(&site, &["host-1: two hosts have its certificate since 20"]);
         for http in [HTTP, SECOND_HTTP] {
             let told = || get(http, "/api/v1/clients").unwrap_or_default();
             wait_until("the second host", || told().contains(r#""refused":"127.0.0.1""#));
