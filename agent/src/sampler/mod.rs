@@ -251,7 +251,7 @@ impl Sampler {
             report.largest.extend(taken.talkers.largest);
             report.ended.extend(taken.ended);
         }
-        nics.forget(span.bounds.end);
+        nics.forget();
         for CaptureEnd { nic, balance, .. } in &report.ended {
             let Balance { offered, dropped, seen } = *balance;
             let [offered, dropped, seen] = [offered, dropped, seen].map(Packets::get);

@@ -52,6 +52,8 @@ pub(super) struct NicCapture {
     begin_ns: BootNs,
     /// Boot time at which it ended, if it has.
     end_ns: Option<BootNs>,
+    /// Its end was taken.
+    over: bool,
     /// The kernel's counters as they were when the last sample was taken.
     stats: LinkStats,
     /// The last ones of a NIC that is gone.
@@ -103,6 +105,7 @@ impl NicCapture {
             talkers,
             unreported: (Packets(0), 0),
             end_ns: None,
+            over: false,
             last_stats: None,
             balance: Balance::default(),
             reconciliation: Reconciliation::default(),
@@ -171,6 +174,11 @@ impl NicCapture {
             self.end_ns = ends.and_then(|ends| ends.into_iter().max());
         }
         self.end_ns
+    }
+
+    /// True once its end was taken: nothing is left to take.
+    pub const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// How long the kernel may hold a packet.
@@ -249,8 +257,9 @@ impl NicCapture {
             .as_mut()
             .map(|talkers| talkers.take(&sample, self.speed_bits, ended_ns.is_some()));
         let talkers = talkers.unwrap_or_default();
-        let ended =
-            ended_ns.map(|_| CaptureEnd { nic: self.link.name, balance: self.balance, verdict });
+        self.over = ended_ns.is_some();
+        let end = CaptureEnd { nic: self.link.name, balance: self.balance, verdict };
+        let ended = self.over.then_some(end);
         TakenSlots { sample: Some(sample), mix, talkers, ended }
     }
 

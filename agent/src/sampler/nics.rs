@@ -256,11 +256,11 @@ impl Nics {
         self.closing.iter_mut().for_each(|nic| nic.drain(timeline));
     }
 
-    /// Forgets NICs whose capture ended by `end_ns`, boot time.
-    pub fn forget(&mut self, end_ns: BootNs) {
-        let ended = |nic: &mut NicCapture| nic.ended_ns().is_some_and(|end| end <= end_ns);
-        self.closing.retain_mut(|nic| !ended(nic));
-        self.open.retain(|_, nic| !ended(nic));
+    /// Forgets NICs whose end was taken. A reader that has ended since then stays: its NIC's last mix,
+    /// talkers and drops are still to be taken.
+    pub fn forget(&mut self) {
+        self.closing.retain(|nic| !nic.is_over());
+        self.open.retain(|_, nic| !nic.is_over());
     }
 
     /// The longest time that the kernel may hold a packet.

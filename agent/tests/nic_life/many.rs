@@ -67,6 +67,32 @@ fn two_hundred_nics_that_come_at_once_are_all_captured_in_bounded_memory() {
 }
 
 #[test]
+fn the_end_of_each_nic_is_told_once_also_if_it_comes_while_samples_are_taken() {
+    if !in_namespace() {
+        return;
+    }
+    const NICS: usize = 32;
+    const ROUNDS: usize = 25;
+    let _silent = Elsewhere::new();
+    let ring = RingConfig { block_size: 4096, block_count: 8, ..RingConfig::default() };
+    let watched = Watched::start(CaptureConfig { ring, ..config(Duration::from_millis(10)) });
+    let batch = |command: &str| {
+        let lines: String =
+            (0..NICS).map(|nic| command.replace("NAME", &format!("br{nic}"))).collect();
+        sh(&format!("ip -batch - <<'END'\n{lines}END"));
+    };
+    for _ in 0..ROUNDS {
+        batch("link add NAME type bridge\nlink set NAME up\n");
+        wait_until("capture on all", || watched.captured().len() == NICS);
+        batch("link del NAME\n");
+        wait_until("the end of all", || watched.captured().is_empty());
+    }
+    let nics = watched.finish();
+    let ends: Vec<usize> = (0..NICS).map(|nic| nics[&format!("br{nic}")].ended.len()).collect();
+    assert_eq!(ends, [ROUNDS; NICS]);
+}
+
+#[test]
 fn events_that_overrun_the_socket_are_made_up_for_by_one_dump() {
     if !in_namespace() {
         return;
