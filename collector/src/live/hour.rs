@@ -136,6 +136,9 @@ pub(super) struct Hour {
     extremes: Extremes,
     /// The minute up to which the extremes are right.
     until: u32,
+    /// The extremes may hold what no NIC has any more, or lack what one has. To find them takes a look at
+    /// each minute of each NIC: too long for every sample, so [`Hour::tick`] does.
+    stale: bool,
 }
 
 /// Start and end of the minutes that are kept at a time.
@@ -280,8 +283,8 @@ impl Extremes {
 }
 
 impl Hour {
-    /// Takes a sample that was not counted before. True if it changes what stands out. `gap`: it is of
-    /// a gap, of which only losses count.
+    /// Takes a sample that was not counted before. True if it stands out. `gap`: it is of a gap, of which
+    /// only losses count.
     pub fn add(
         &mut self,
         sample: &Sample,
@@ -303,10 +306,7 @@ impl Hour {
         let minute = nic.minute(number);
         minute.add(&counted);
         let minute = *minute;
-        if restacked || now != self.until {
-            return self.find(now);
-        }
-        // Looking at every minute of every NIC for each sample would take too long in a storm of losses.
+        self.stale |= restacked;
         let before = self.extremes;
         self.extremes.take_losses(sample.nic, &minute, counted.drops);
         if !stacked {
@@ -315,29 +315,29 @@ impl Hour {
         self.extremes != before
     }
 
-    /// Takes stored minutes of a NIC. True if they change what stands out.
-    pub fn fill(&mut self, nic: NicName, stored: &[Point], client_now_ns: WallNs) -> bool {
+    /// Takes stored minutes of a NIC. What stands out among them shows with the next [`Hour::tick`].
+    pub fn fill(&mut self, nic: NicName, stored: &[Point], client_now_ns: WallNs) {
         let now = minute_of(client_now_ns);
         // The store's minute may be of another clock than this client's of now.
         let past = stored.iter().filter(|point| minute_of(point.start_ns) <= now);
         let mut kept =
             past.filter_map(|point| Some((kept_minute(point.start_ns, now)?, point))).peekable();
         if kept.peek().is_none() {
-            return false;
+            return;
         }
         let hour = self.nics.entry(nic).or_insert_with(NicHour::new);
         for (number, point) in kept {
             hour.stacked = point.flags & flags::STACKED != 0;
             hour.minute(number).merge(point);
         }
-        self.find(now)
+        self.stale = true;
     }
 
-    /// Lets go of what is older than an hour. True if that changes what stands out. Call it every few
-    /// seconds.
+    /// Lets go of what is older than an hour, and finds what stands out. True if that has changed. Call it
+    /// every few seconds.
     pub fn tick(&mut self, client_now_ns: WallNs) -> bool {
         let now = minute_of(client_now_ns);
-        if now == self.until {
+        if now == self.until && !self.stale {
             return false;
         }
         self.nics.retain(|_, nic| nic.known(now).next().is_some());
@@ -383,7 +383,7 @@ impl Hour {
         for (name, nic) in &self.nics {
             nic.known(now).for_each(|minute| found.take(*name, nic.stacked, minute));
         }
-        self.until = now;
+        (self.until, self.stale) = (now, false);
         std::mem::replace(&mut self.extremes, found) != found
     }
 }

@@ -252,9 +252,13 @@ impl Live {
 
     /// Takes the store's answer about clients.
     pub fn on_minutes(&self, asked: &[ClientRange], stored: &[StoredMinutes], now_ns: WallNs) {
+        let mut of_clients: HashMap<&str, Vec<&StoredMinutes>> = HashMap::new();
+        for minutes in stored {
+            of_clients.entry(&minutes.client).or_default().push(minutes);
+        }
         for range in asked {
             let Ok(id) = ClientId::new(&range.client) else { continue };
-            let of_client = stored.iter().filter(|minutes| minutes.client == range.client);
+            let of_client = of_clients.remove(range.client.as_str()).unwrap_or_default();
             let whole = range.to_ns.saturating_since(range.from_ns) >= HOUR_NS;
             self.shard(&id).table.on_minutes(&id, whole, of_client, now_ns);
         }

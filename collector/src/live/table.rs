@@ -164,7 +164,7 @@ impl ClientTable {
         &mut self,
         client: &ClientId,
         whole: bool,
-        stored: impl Iterator<Item = &'a StoredMinutes>,
+        stored: impl IntoIterator<Item = &'a StoredMinutes>,
         now_ns: WallNs,
     ) {
         let Some(client) = self.clients.get_mut(client) else { return };
@@ -172,7 +172,7 @@ impl ClientTable {
         for StoredMinutes { nic, minutes, .. } in stored {
             if let Some(nic) = NicName::new(nic).filter(|nic| client.has_hour_for(*nic)) {
                 let client_now_ns = client.time(now_ns);
-                client.hour_changed |= client.hour.fill(nic, minutes, client_now_ns);
+                client.hour.fill(nic, minutes, client_now_ns);
             }
         }
     }

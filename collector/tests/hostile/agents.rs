@@ -35,7 +35,7 @@ fn floods_of_frames_sessions_and_nics_delay_nobody_and_fill_neither_memory_nor_d
             ("messages_that_never_end", 1.0, 0.5),
             ("nics_that_come_and_go", 2.0, 1.0),
             ("names_of_nics_without_end", 2.0, 1.0),
-            ("rows_as_fast_as_they_go", 1.5, 1.0),
+            ("rows_as_fast_as_they_go", 3.0, 1.0),
         ],
     );
     let disk = (cost.most.disk - cost.before.disk) >> 20;
