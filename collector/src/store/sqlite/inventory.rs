@@ -1,6 +1,6 @@
 //! NICs from agents' inventories, and changes of their links.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use wire::WallNs;
 use wire::id::ClientId;
 use wire::message::Inventory;
@@ -10,31 +10,23 @@ use super::number::int;
 use super::tables::nics::{Room, nic_id};
 
 pub(super) fn record(
-    db: &mut Connection,
+    db: &Connection,
     client: &ClientId,
     inventory: &Inventory,
     now_ns: WallNs,
 ) -> Result<(), Failure> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let id: Option<i64> = transaction
-        .query_row(
-            "UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1
-             RETURNING id",
-            params![client.as_str(), now_ns.to_column()],
-            |row| row.get(0),
-        )
+    let id: Option<i64> = db
+        .prepare_cached("UPDATE clients SET last_seen_at = ?2 WHERE client_id = ?1 RETURNING id")?
+        .query_row(params![client.as_str(), now_ns.to_column()], |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Err(unknown_client(client)) };
-    transaction.execute("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1", [id])?;
+    db.prepare_cached("UPDATE nics SET present = 0 WHERE client = ?1 AND present = 1")?
+        .execute([id])?;
     let mut room = Room::default();
     for nic in &inventory.nics {
-        let Some(nic_id) = nic_id(&transaction, id, nic.name, &mut room)? else { continue };
-        transaction.prepare_cached(LINK_CHANGED)?.execute(params![
-            nic_id,
-            now_ns.to_column(),
-            nic.up
-        ])?;
-        transaction
+        let Some(nic_id) = nic_id(db, id, nic.name, &mut room)? else { continue };
+        db.prepare_cached(LINK_CHANGED)?.execute(params![nic_id, now_ns.to_column(), nic.up])?;
+        db
             .prepare_cached(
                 "UPDATE nics SET if_index = ?2, mac = ?3, mtu = ?4, 
                      speed_bits = CASE WHEN ?5 = 0 AND ?7 = 0 THEN speed_bits ELSE ?5 END, kind = ?6,
@@ -51,10 +43,9 @@ pub(super) fn record(
                 nic.stacked
             ])?;
     }
-    transaction.prepare_cached(LINK_GONE)?.execute(params![id, now_ns.to_column()])?;
-    transaction
-        .execute("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1", [id])?;
-    transaction.commit()?;
+    db.prepare_cached(LINK_GONE)?.execute(params![id, now_ns.to_column()])?;
+    db.prepare_cached("UPDATE nics SET up = 0 WHERE client = ?1 AND present = 0 AND up = 1")?
+        .execute([id])?;
     Ok(())
 }
 

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinError;
 
 use super::cancel::Waiting;
 use super::error::{Failure, OpenError};
 use super::files::Files;
+use super::group_commit::GroupCommit;
 use super::open;
 use crate::store::port::error::{Cause, StoreError};
 
@@ -22,6 +24,7 @@ const READERS: usize = 5;
 #[derive(Debug, Clone)]
 pub struct WriteLease {
     connection: Arc<Mutex<Locked>>,
+    group: Arc<GroupCommit>,
     /// `None` beside a running collector, which checks them itself.
     files: Option<Arc<Files>>,
     path: PathBuf,
@@ -67,13 +70,14 @@ impl WriteLease {
         let lock = open::lock(path)?;
         let db = open::writer(path)?;
         let connection = Arc::new(Mutex::new(Locked { db, _lock: Some(lock) }));
-        Ok(Self { connection, files: Some(Arc::new(Files::of(path))), path: path.to_owned() })
+        let files = Some(Arc::new(Files::of(path)));
+        Ok(Self { connection, group: Arc::default(), files, path: path.to_owned() })
     }
 
     /// Opens the file at `path` for writing beside a collector that has it open.
     pub fn beside(path: &Path) -> Result<Self, OpenError> {
         let connection = Arc::new(Mutex::new(Locked { db: open::beside(path)?, _lock: None }));
-        Ok(Self { connection, files: None, path: path.to_owned() })
+        Ok(Self { connection, group: Arc::default(), files: None, path: path.to_owned() })
     }
 
     /// Runs `work` with the connection, after all earlier work. It runs to its end even if the caller
@@ -91,6 +95,32 @@ impl WriteLease {
             work(&mut connection.db)
         });
         outcome(done.await, &self.path)
+    }
+
+    /// Runs a small write in a transaction with others that wait, after all earlier work. It fails alone.
+    /// If the caller stops waiting, it may run later or never.
+    pub(super) async fn together<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut told = self.group.add(work);
+        loop {
+            let mut connection = self.connection.clone().lock_owned().await;
+            match told.try_recv() {
+                Ok(outcome) => return outcome,
+                Err(TryRecvError::Empty) => {}
+                Err(error @ TryRecvError::Closed) => return Err(failed(&self.path, error)),
+            }
+            let (files, group, path) = (self.files.clone(), self.group.clone(), self.path.clone());
+            let done = tokio::task::spawn_blocking(move || {
+                if let Some(files) = files {
+                    files.check()?;
+                }
+                group.commit(&mut connection.db, &path);
+                Ok(())
+            });
+            outcome(done.await, &self.path)?;
+        }
     }
 
     /// Fails while the files are not in place.

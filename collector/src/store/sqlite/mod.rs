@@ -19,6 +19,7 @@ mod enrolled;
 mod error;
 mod export;
 mod files;
+mod group_commit;
 mod groups;
 mod history;
 mod inventory;

@@ -1,6 +1,6 @@
 //! Clients and their sessions.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use wire::Seq;
 use wire::WallNs;
 use wire::id::{ClientId, SessionId};
@@ -13,14 +13,13 @@ use crate::store::port::write::SessionState;
 use crate::store::rows::epoch::Epoch;
 
 pub(super) fn open_sessions(
-    db: &mut Connection,
+    db: &Connection,
     client: &ClientId,
     hello: &Hello,
     now_ns: WallNs,
 ) -> Result<Vec<SessionState>, Failure> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let (host, now) = (&hello.host, now_ns.to_column());
-    let (id, forgotten): (i64, Option<i64>) = transaction.query_row(
+    let mut introduce = db.prepare_cached(
         "INSERT INTO clients (client_id, alias, created_at, last_seen_at, agent_version, os,
              kernel, cpus, sample_interval_ns) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (client_id) DO UPDATE SET alias = excluded.alias,
@@ -29,6 +28,8 @@ pub(super) fn open_sessions(
              kernel = excluded.kernel, cpus = excluded.cpus,
              sample_interval_ns = excluded.sample_interval_ns
          RETURNING id, forgotten_at",
+    )?;
+    let (id, forgotten): (i64, Option<i64>) = introduce.query_row(
         params![
             client.as_str(),
             hello.alias,
@@ -46,42 +47,38 @@ pub(super) fn open_sessions(
         return Err(StoreError::Forgotten { client, at_ns }.into());
     }
     for session in &hello.sessions {
-        open_session(&transaction, client, id, session, now)?;
+        open_session(db, client, id, session, now)?;
     }
     let sessions: Vec<SessionId> = hello.sessions.iter().map(|session| session.session).collect();
-    let states = states(&transaction, &sessions)?;
-    transaction.commit()?;
-    Ok(states)
+    states(db, &sessions)
 }
 
 fn open_session(
-    transaction: &Transaction<'_>,
+    db: &Connection,
     client: &ClientId,
     id: i64,
     session: &Session,
     now: i64,
 ) -> Result<(), Failure> {
     let key = session.session.to_column();
-    let owner: Option<String> = transaction
-        .query_row(
+    let owner: Option<String> = db
+        .prepare_cached(
             "SELECT client_id FROM sessions JOIN clients ON clients.id = client
              WHERE session = ?1 AND client <> ?2",
-            [key, id],
-            |row| row.get(0),
-        )
+        )?
+        .query_row([key, id], |row| row.get(0))
         .optional()?;
     if let Some(owner) = owner {
         let client = client.to_string();
         let foreign = StoreError::ForeignSession { session: session.session, owner, client };
         return Err(foreign.into());
     }
-    transaction
-        .prepare_cached(
-            "INSERT INTO sessions (session, client, started, epoch, committed_at)
+    db.prepare_cached(
+        "INSERT INTO sessions (session, client, started, epoch, committed_at)
              VALUES (?1, ?2, ?3, 1, ?4)
              ON CONFLICT (session) DO UPDATE SET epoch = epoch + 1",
-        )?
-        .execute([key, id, session.started_ns.to_column(), now])?;
+    )?
+    .execute([key, id, session.started_ns.to_column(), now])?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use wire::WallNs;
 use wire::id::ClientId;
 use wire::tag::{Tag, TagError, TagKey, TagSet};
@@ -42,7 +42,7 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
     ) -> Result<(), StoreError> {
         let (client, tags) = (client.clone(), tags.clone());
         self.writer()
-            .lease(move |db| {
+            .together(move |db| {
                 if agents(db, &client)? == tags {
                     return heard_again(db, &client, now_ns);
                 }
@@ -60,7 +60,7 @@ impl<T: Writes + Send + Sync + Debug> Tagging for T {
     ) -> Result<ClientTags, StoreError> {
         let (client, changes) = (client.clone(), changes.to_vec());
         let said = move |history: &TagHistory| history.on_collector(&changes, now_ns);
-        self.writer().lease(move |db| change(db, &client, said)).await
+        self.writer().together(move |db| change(db, &client, said)).await
     }
 }
 
@@ -116,18 +116,16 @@ fn intervals_of(db: &Connection, client: &ClientId) -> Result<Vec<TagInterval>, 
 
 /// Changes the tags of a client that has opened a session; returns what is said now.
 fn change(
-    db: &mut Connection,
+    db: &Connection,
     client: &ClientId,
     said: impl Fn(&TagHistory) -> Result<TagHistory, TagsRefused>,
 ) -> Result<ClientTags, Failure> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let id = "SELECT id FROM clients WHERE client_id = ?1 AND forgotten_at IS NULL";
-    let id = transaction.query_row(id, [client.as_str()], |row| row.get(0)).optional()?;
+    let id = db.query_row(id, [client.as_str()], |row| row.get(0)).optional()?;
     let id: i64 = id.ok_or_else(|| unknown_client(client))?;
-    let before = history(&transaction, id)?;
+    let before = history(db, id)?;
     let after = said(&before).map_err(StoreError::from)?;
-    keep(&transaction, id, &before, &after)?;
-    transaction.commit()?;
+    keep(db, id, &before, &after)?;
     Ok(after.now)
 }
 
@@ -200,36 +198,28 @@ fn unreadable(at: usize, error: TagError) -> rusqlite::Error {
 }
 
 /// Stores what has changed.
-fn keep(
-    transaction: &Transaction<'_>,
-    id: i64,
-    before: &TagHistory,
-    after: &TagHistory,
-) -> Result<(), Failure> {
+fn keep(db: &Connection, id: i64, before: &TagHistory, after: &TagHistory) -> Result<(), Failure> {
     if before.now != after.now {
-        transaction.execute("DELETE FROM client_tags WHERE client = ?1", [id])?;
-        let mut insert =
-            transaction.prepare_cached("INSERT INTO client_tags VALUES (?1, ?2, ?3, ?4)")?;
+        db.execute("DELETE FROM client_tags WHERE client = ?1", [id])?;
+        let mut insert = db.prepare_cached("INSERT INTO client_tags VALUES (?1, ?2, ?3, ?4)")?;
         for (source, key, value) in after.now.iter() {
             insert.execute(params![id, source.name(), key.as_str(), value])?;
         }
     }
     let (gone, new) = after.differences(before);
     for gone in gone {
-        transaction
-            .prepare_cached(
-                "DELETE FROM tag_intervals WHERE client = ?1 AND key = ?2 AND valid_from = ?3",
-            )?
-            .execute(params![id, gone.key.as_str(), gone.from_ns.to_column()])?;
+        db.prepare_cached(
+            "DELETE FROM tag_intervals WHERE client = ?1 AND key = ?2 AND valid_from = ?3",
+        )?
+        .execute(params![id, gone.key.as_str(), gone.from_ns.to_column()])?;
     }
     for new in new {
         let TagInterval { key, value, source, from_ns, to_ns } = new;
         let to = to_ns.map(WallNs::to_column);
-        transaction
-            .prepare_cached("INSERT INTO tag_intervals VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        db.prepare_cached("INSERT INTO tag_intervals VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
             .execute(params![id, key.as_str(), from_ns.to_column(), to, value, source.name()])?;
     }
-    transaction.execute(
+    db.execute(
         "UPDATE clients SET tags_heard_at = ?2 WHERE id = ?1",
         params![id, after.heard_ns.map(WallNs::to_column)],
     )?;

@@ -24,7 +24,7 @@ impl Store for SqliteStore {
         now_ns: WallNs,
     ) -> Result<Vec<SessionState>, StoreError> {
         let (client, hello) = (client.clone(), hello.clone());
-        self.writer().lease(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
+        self.writer().together(move |db| session::open_sessions(db, &client, &hello, now_ns)).await
     }
 
     async fn committed(&self, sessions: &[SessionId]) -> Result<Vec<SessionState>, StoreError> {
@@ -45,7 +45,7 @@ impl Store for SqliteStore {
         now_ns: WallNs,
     ) -> Result<(), StoreError> {
         let (client, inventory) = (client.clone(), inventory.clone());
-        self.writer().lease(move |db| inventory::record(db, &client, &inventory, now_ns)).await
+        self.writer().together(move |db| inventory::record(db, &client, &inventory, now_ns)).await
     }
 
     async fn record_clock_offset(
@@ -53,6 +53,6 @@ impl Store for SqliteStore {
         session: SessionId,
         offset_ns: i64,
     ) -> Result<(), StoreError> {
-        self.writer().lease(move |db| session::record_clock_offset(db, session, offset_ns)).await
+        self.writer().together(move |db| session::record_clock_offset(db, session, offset_ns)).await
     }
 }
