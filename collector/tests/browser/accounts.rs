@@ -80,6 +80,9 @@ async fn accounts_show_what_is_used_and_what_was_billed() {
     let gigabytes = format!("{}.{:03} GB of ", thousandths / 1000, thousandths % 1000);
     assert!(told.starts_with(&gigabytes), "{told}: {gigabytes}");
     assert!(told.ends_with("85.00 %"), "{told}");
+    // No line ends between a figure and its unit.
+    let last = format!("document.querySelector('{}').textContent.slice(-2)", figure("used"));
+    assert_eq!(browser.value(&last).await, json!("\u{a0}%"));
     let kind = format!("document.querySelector('{}').className", figure("used"));
     assert_eq!(browser.value(&kind).await, json!("warn"));
     let bursts = browser.text(&figure("bursts")).await;

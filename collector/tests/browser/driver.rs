@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use crate::client::Connection;
 
-/// Runs before every page: records long tasks, and when the first row of a table is there.
+/// Runs before every page: records long tasks, and when the first row of a table is there. `plain` is an
+/// element's text with plain spaces: figures have others.
 const OBSERVE: &str = "
+    window.plain = (element) => element?.textContent.replaceAll('\\u00a0', ' ');
     new MutationObserver((_, observer) => {
         if (!document.querySelector('.rows .row')) return;
         window.firstRow = performance.now();
@@ -89,9 +91,9 @@ impl Browser {
         self.call("/execute/sync", &script).await
     }
 
-    /// The text of the first matching element.
+    /// The text of the first matching element, with plain spaces.
     pub async fn text(&self, selector: &str) -> String {
-        let text = self.value(&format!("document.querySelector({selector:?})?.textContent")).await;
+        let text = self.value(&format!("plain(document.querySelector({selector:?}))")).await;
         text.as_str().unwrap_or_else(|| panic!("no {selector}")).to_owned()
     }
 

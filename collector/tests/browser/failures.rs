@@ -8,9 +8,7 @@ use crate::pages::{busy, row};
 
 /// JavaScript: the banner shows this text for a kind of problem.
 fn problem(kind: &str, text: &str) -> String {
-    format!(
-        "document.querySelector('[data-problem={kind}]')?.textContent.includes('{text}') === true"
-    )
+    format!("plain(document.querySelector('[data-problem={kind}]'))?.includes('{text}') === true")
 }
 
 /// JavaScript: the overview shows figures.
@@ -34,7 +32,7 @@ async fn figures_of_an_unreachable_collector_stay_grey_and_are_of_then() {
     browser.until("document.querySelector('#connection').dataset.state === 'lost'").await;
     // Longer than the silence after which a client needs attention.
     browser
-        .until("/\\(([6-9]|\\d\\d) s\\)|min/.test(document.querySelector('#banner').textContent)")
+        .until("/\\(([6-9]|\\d\\d)\\ss\\)|min/.test(document.querySelector('#banner').textContent)")
         .await;
     browser.until(&shown()).await;
     assert_eq!(browser.text("#connected").await, "1 of 1");
@@ -70,7 +68,7 @@ async fn a_chart_of_an_unreachable_collector_stands_still() {
     let before = browser.value(points).await;
     browser
         .until(
-            "/\\((1[1-9]|[2-9]\\d) s\\)|min/.test(document.querySelector('#banner').textContent)",
+            "/\\((1[1-9]|[2-9]\\d)\\ss\\)|min/.test(document.querySelector('#banner').textContent)",
         )
         .await;
     assert_eq!(browser.value(points).await, before);

@@ -27,7 +27,7 @@ const STEP: u64 = 180 * MINUTE;
 
 /// JavaScript: a figure in a row.
 fn figure(client: &str, column: &str) -> String {
-    format!("{}.querySelector('.{column}').textContent", row(client))
+    format!("plain({}.querySelector('.{column}'))", row(client))
 }
 
 const ROWS: &str = "document.querySelectorAll('.rows .row:not([hidden])').length";
@@ -236,7 +236,7 @@ async fn a_group_over_30_days_has_the_sums_of_the_raw_rows_and_says_what_is_lack
     // The largest is first, and has 9 of 20.
     let first = "document.querySelector('#members tbody tr')";
     assert_eq!(browser.value(&format!("{first}.dataset.member")).await, "cache-1");
-    let share = browser.value(&format!("{first}.cells[1].textContent")).await;
+    let share = browser.value(&format!("plain({first}.cells[1])")).await;
     assert!(share.as_str().unwrap().contains("45 %"), "{share}");
     browser
         .until(&format!("{first}.querySelector('a').hash.startsWith('#/client/cache-1?from=')"))

@@ -85,7 +85,7 @@ async fn loss_and_gaps_are_shown_where_they_were() {
         (Packets(1234), 56, 7);
     site.live.observe(&agent.id, &frame, now_ns());
     for (key, count) in [("drops_total", "1 234"), ("late_total", "56"), ("inexact_total", "7")] {
-        let shown = format!("document.querySelector('[data-loss={key}]')?.textContent");
+        let shown = format!("plain(document.querySelector('[data-loss={key}]'))");
         browser.until(&format!("{shown} === '{count}'")).await;
     }
     let meaning = "document.querySelector('#ledger tr:nth-child(3) abbr')?.title";

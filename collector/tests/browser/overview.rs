@@ -135,7 +135,7 @@ fn client_at(index: u32) -> String {
 
 /// JavaScript: a row contains a text.
 pub fn says(client: &str, text: &str) -> String {
-    format!("{}?.textContent.includes('{text}') === true", row(client))
+    format!("plain({})?.includes('{text}') === true", row(client))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,6 +172,8 @@ async fn of_fifty_hosts_those_in_trouble_come_first_say_why_and_lead_to_the_mome
          .filter((row) => row.getBoundingClientRect().bottom <= box.bottom + 1).length; })()";
     browser.picture("overview-dense").await;
     browser.until(&format!("{whole} >= 40")).await;
+    let one_line = "[...document.querySelectorAll('.rows .mark')].every((mark) => mark.getClientRects().length === 1)";
+    browser.until(one_line).await;
     browser.must_be_accessible().await;
     // Columns are chosen, and the address keeps it all.
     browser.click("#columns").await;
@@ -198,8 +200,24 @@ async fn of_fifty_hosts_those_in_trouble_come_first_say_why_and_lead_to_the_mome
     browser.until("document.documentElement.scrollWidth <= 390").await;
     browser.until("document.querySelector('[data-sort=utilisation]') !== null").await;
     browser.until(drawn_tiles()).await;
+    browser.until(NOTHING_CUT).await;
+    browser
+        .until("document.querySelector('[data-sort=tx]').parentNode.title === 'Transmitted'")
+        .await;
     browser.must_be_accessible().await;
     browser.picture("overview-phone").await;
+    // The head that rows are sorted by has a sign.
+    for column in ["utilisation", "rx", "tx", "client"] {
+        browser.click(&format!("[data-sort={column}]")).await;
+        browser.until(&format!("location.hash.includes('sort={column}')")).await;
+        browser.until(NOTHING_CUT).await;
+    }
+    browser.open("/").await;
+    browser.click("#language").await;
+    browser.until(&says("db-2", "10 毫秒内 9.92 Gbit/s")).await;
+    browser.until(NOTHING_CUT).await;
+    browser.picture("overview-phone-chinese").await;
+    browser.click("#language").await;
     browser.resize(1320, 900).await;
     // Totals of what is filtered.
     browser.open("/?search=db-").await;
@@ -211,7 +229,7 @@ async fn of_fifty_hosts_those_in_trouble_come_first_say_why_and_lead_to_the_mome
     browser.until(&says("cache-3", "25 583 lost")).await;
     browser.click("[data-client=cache-3] .marks a").await;
     browser.until("location.hash.startsWith('#/client/cache-3/eth0?from=')").await;
-    browser.until("document.querySelector('[data-event=lost]')?.textContent.includes('25 574 packets lost') === true").await;
+    browser.until("plain(document.querySelector('[data-event=lost]'))?.includes('25 574 packets lost') === true").await;
     browser.until("Number(document.querySelector('#chart').dataset.points) > 5").await;
     browser.picture("moment").await;
     browser.value("history.back()").await;
@@ -230,6 +248,13 @@ async fn of_fifty_hosts_those_in_trouble_come_first_say_why_and_lead_to_the_mome
     assert_eq!(highest.map(u64::from), Some(BURST), "what is shown has the burst in it");
     browser.must_be_content().await;
 }
+
+/// JavaScript: all of the table's heads, figures and marks are to be seen, and marks are within their rows.
+const NOTHING_CUT: &str = "[...document.querySelectorAll('#clients .head :is(span, button), .row:not([hidden]) :is(.figure, .mark)')]\
+     .every((it) => it.scrollWidth <= it.clientWidth) && \
+     [...document.querySelectorAll('.rows .row:not([hidden]) .mark')].every((mark) => { \
+     const [own, all] = [mark, mark.closest('.row')].map((it) => it.getBoundingClientRect()); \
+     return own.right <= all.right && own.bottom <= all.bottom; })";
 
 /// JavaScript: the totals over time are drawn.
 const fn drawn_tiles() -> &'static str {

@@ -50,9 +50,9 @@ fn start_collector(site: &Site, receiver: &Receiver) -> Running {
 
 fn part(list: &str, rule: &str, part: &str) -> String {
     format!(
-        "([...document.querySelectorAll('#{list} .alert')].find((it) => it.querySelector(\
-         '[data-part=why]').textContent.includes('{rule}'))?.querySelector('[data-part={part}]')?\
-         .textContent ?? '')"
+        "(plain([...document.querySelectorAll('#{list} .alert')].find((it) => it.querySelector(\
+         '[data-part=why]').textContent.includes('{rule}'))?.querySelector('[data-part={part}]'))\
+         ?? '')"
     )
 }
 

@@ -18,7 +18,7 @@ use crate::site::{Agent, INTERVAL, NICS, SECOND, Site};
 
 const MINUTE: u64 = 60 * SECOND;
 /// Minutes with samples and talkers.
-const MINUTES: u64 = 12;
+pub const MINUTES: u64 = 12;
 /// Minutes of an hour.
 const HOUR: u64 = 60;
 
@@ -110,18 +110,18 @@ fn minute(agent: &Agent, start: u64) -> Talkers {
 }
 
 /// A site with a client, what it carried up to now, and the talkers of all minutes but the newest.
-struct Made {
-    site: Arc<Site>,
+pub struct Made {
+    pub site: Arc<Site>,
     agent: Agent,
     /// Start of the first minute with talkers, and end of the last, nanoseconds.
-    minutes: (u64, u64),
+    pub minutes: (u64, u64),
     /// Start of the sample that broke a threshold.
     moment: u64,
     /// What was received in each minute.
     received: Vec<(Bytes, Packets)>,
 }
 
-async fn made() -> Made {
+pub async fn made() -> Made {
     let site = Arc::new(Site::start(Access::default()).await);
     let mut agent = Agent::new("web-1", "Frontend", 7, 40_000_000);
     let intervals = MINUTES * MINUTE / INTERVAL;
@@ -150,11 +150,11 @@ async fn made() -> Made {
     Made { site, agent, minutes: (first, last), moment, received }
 }
 
-const PANEL: &str = "document.querySelector('#talkers')";
+pub const PANEL: &str = "document.querySelector('#talkers')";
 
 /// JavaScript: the text of a line of the panel's table.
-fn line(kind: &str) -> String {
-    format!("document.querySelector('#talkers [data-talker=\"{kind}\"]')?.textContent")
+pub fn line(kind: &str) -> String {
+    format!("plain(document.querySelector('#talkers [data-talker=\"{kind}\"]'))")
 }
 
 /// JavaScript: the panel's total has so many packets.
@@ -165,7 +165,7 @@ fn has_packets(packets: u64) -> String {
     format!("{}?.includes('{}') === true", line("total"), groups.join(" "))
 }
 
-fn millis(ns: u64) -> u64 {
+pub fn millis(ns: u64) -> u64 {
     ns / 1_000_000
 }
 
@@ -229,10 +229,7 @@ async fn a_click_on_a_spike_or_a_range_shows_who_made_it_and_the_address_keeps_i
     let shown = browser.text("#talkers-table").await;
     browser.open(&hash.as_str().unwrap()[1..]).await;
     browser
-        .until(&format!(
-            "document.querySelector('#talkers-table')?.textContent === {}",
-            json!(shown)
-        ))
+        .until(&format!("plain(document.querySelector('#talkers-table')) === {}", json!(shown)))
         .await;
     browser.click("#talkers-all").await;
     browser.until("!location.hash.includes('&at=')").await;
@@ -340,9 +337,7 @@ async fn the_sample_that_broke_a_threshold_names_its_sender_also_by_keyboard_and
     browser.keys(&["\u{e007}"]).await;
     browser.until(&format!("{PANEL}.dataset.kind === 'moment'")).await;
     browser.until(&format!("{}?.startsWith('1. 10.1.2.9') === true", line("1"))).await;
-    browser
-        .until(&format!("{PANEL}.textContent.includes('The 500 ms that broke a threshold')"))
-        .await;
+    browser.until(&format!("plain({PANEL}).includes('The 500 ms that broke a threshold')")).await;
     browser.until("document.activeElement.id === 'talkers-title'").await;
     browser.keys(&["\u{e00c}"]).await;
     browser.until(&format!("{PANEL}.hidden && document.activeElement.id === 'talkers-open'")).await;

@@ -14,7 +14,7 @@ const AUTUMN: u64 = 1_761_429_600_000;
 const HOUR: u64 = 3_600_000;
 
 fn when(text: &str) -> String {
-    format!("document.querySelector('#when')?.textContent === '{text}'")
+    format!("plain(document.querySelector('#when')) === '{text}'")
 }
 
 /// Fills in both dates and submits them.

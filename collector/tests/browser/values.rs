@@ -16,12 +16,14 @@ pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: u
         browser.keys(&["\u{e012}"]).await;
         browser
             .until(
-                "document.querySelector('#hover [data-direction=rx]').textContent.includes(' B ')",
+                "document.querySelector('#hover [data-direction=rx]').textContent.includes('\u{a0}B ')",
             )
             .await;
         // Read in one step: the page may become live again at any time.
         let told = browser
-            .value("((hover) => [hover.dataset.time, hover.textContent])(document.querySelector('#hover'))")
+            .value(
+                "((hover) => [hover.dataset.time, plain(hover)])(document.querySelector('#hover'))",
+            )
             .await;
         let time: f64 = told[0].as_str().unwrap().parse().unwrap();
         let text = told[1].as_str().unwrap();

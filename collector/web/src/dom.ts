@@ -1,4 +1,6 @@
-// Elements. What comes from a host gets in as text only.
+// Elements. What comes from a host gets in as text only. No line ends within a figure.
+
+import { unparted } from "./units";
 
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -7,7 +9,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
+  made.append(...children.map((it) => (typeof it === "string" ? unparted(it) : it)));
   return made;
 }
 
@@ -20,7 +22,8 @@ export function showTitle(what: string): void {
 }
 
 export function write(place: HTMLElement, text: string): void {
-  if (place.textContent !== text) place.textContent = text;
+  const shown = unparted(text);
+  if (place.textContent !== shown) place.textContent = shown;
 }
 
 export function button(text: string, id: string, action: () => void): HTMLButtonElement {

@@ -65,3 +65,10 @@ export function span(milliseconds: number): string {
 /** A clock's offset with its sign. */
 export const offset = (milliseconds: number): string =>
   (milliseconds < 0 ? "−" : "+") + span(Math.abs(milliseconds));
+
+/** The space in a number, and that before its unit. */
+const IN_FIGURE =
+  /(\d) (?=(?:\d{3}|%|[kMGTP]i?|[kMGTP]?i?(?:bit|bit\/s|B|B\/s)|[mµn]?s|min|h|d|毫?秒|分钟|小时|天)(?![\w/]))/g;
+
+/** A text in which no line ends within a figure. */
+export const unparted = (text: string): string => text.replace(IN_FIGURE, "$1\u00a0");

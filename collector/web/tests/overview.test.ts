@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type OverviewState, USUAL } from "../src/address";
 import type { Hour, Moment, Sum, Summary } from "../src/api";
-import { fitting, template } from "../src/overview/columns";
+import { fitting, headOf, template } from "../src/overview/columns";
 import { History, MINUTES } from "../src/overview/history";
 import { arranged, look, needy, type Row, updated } from "../src/overview/rows";
 import { health } from "../src/presence";
@@ -216,6 +216,15 @@ test("sums over clients are by minute, and of nothing there is no sum", () => {
   const sums = history.sums(["a", "b", "nobody"]);
   expect(sums.rx).toEqual(rates(7));
   expect(sums.tx).toEqual(rates(null));
+});
+
+test("heads are short on a phone, and say in full what they mean", () => {
+  expect(headOf("tx", 2000)).toEqual({ head: "Transmitted", title: "" });
+  expect(headOf("tx", 334)).toEqual({ head: "Tx", title: "Transmitted" });
+  expect(headOf("peak", 334).head).toBe("1 ms peak");
+  const { head, title } = headOf("utilisation", 334);
+  expect(head).toBe("Util.");
+  expect(title).toBe(`Utilisation: ${headOf("utilisation", 2000).title}`);
 });
 
 test("what matters least is left out where there is no room", () => {

@@ -65,3 +65,18 @@ test("a share of nothing is no share, and a small one is not 0 %", () => {
   expect(units.share(994, 10_000)).toBe("9.9 %");
   expect(units.share(995, 10_000)).toBe("10 %");
 });
+
+test.each([
+  ["259.313 GiB of 161.353 GiB, 160.71 %", "259.313_GiB of 161.353_GiB, 160.71_%"],
+  ["93 352.680 GB at most", "93_352.680_GB at most"],
+  ["1 234 567 packets", "1_234_567 packets"],
+  ["9.92 Gbit/s within 10 ms, 3 min ago", "9.92_Gbit/s within 10_ms, 3_min ago"],
+  ["25.6 k lost", "25.6_k lost"],
+  ["10 毫秒内 9.92 Gbit/s", "10_毫秒内 9.92_Gbit/s"],
+  // Neither numbers nor units.
+  ["26 Nov 2026 21:14:00", "26 Nov 2026 21:14:00"],
+  ["3 of 5 hosts", "3 of 5 hosts"],
+  ["8 CPUs · 2 d", "8 CPUs · 2_d"],
+])("no line ends within a figure of %j", (text, expected) => {
+  expect(units.unparted(text).replace(/\u00a0/g, "_")).toBe(expected);
+});

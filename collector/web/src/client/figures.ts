@@ -67,7 +67,7 @@ function remarks(point: Point | undefined, step: number): HTMLElement[] {
     list.push(element("span", { class: "warn" }, text));
   }
   if (point && point.drops > 0) {
-    list.push(element("span", { class: "bad" }, t("lossMark", units.exact(point.drops))));
+    list.push(element("span", { class: "bad" }, t("lostOf", units.exact(point.drops))));
   }
   if (point && point.flags.length > 0) {
     const flags = point.flags.join(", ").replaceAll("_", " ");

@@ -158,8 +158,9 @@ export class Place {
     this.element.classList.remove("group");
     this.turn.hidden = true;
     this.title.href = clientPath(client);
-    write(this.title, nameOf(row));
-    write(this.note, alias && alias !== client ? client : "");
+    const more = alias && alias !== client ? client : "";
+    this.name(nameOf(row), more && ` (${more})`);
+    write(this.note, more);
   }
 
   private nameGroup({ group }: GroupRow): void {
@@ -171,8 +172,15 @@ export class Place {
     this.turn.setAttribute("aria-expanded", String(open));
     this.turn.setAttribute("aria-label", t("turn", name));
     this.title.href = groupPath([tag]);
-    write(this.title, name);
+    this.name(name);
     write(this.note, `(${rows.length})`);
+  }
+
+  /** Names the row. Where a name has no room, it is told in full in its title. */
+  private name(name: string, more = ""): void {
+    write(this.title, name);
+    const full = name + more;
+    if (this.title.title !== full) this.title.title = full;
   }
 
   private turned(): void {

@@ -3,17 +3,13 @@
 import { type Column, type OverviewState, sortable } from "../address";
 import { button, element } from "../dom";
 import { t } from "../i18n";
-import { fitting, SPECS, template } from "./columns";
+import { fitting, headOf, isNarrow, template } from "./columns";
 import { isGroup } from "./groups";
+import { RowHeights } from "./heights";
 import type { History } from "./history";
 import { Place, type RowActions } from "./place";
 import { needy, type Row } from "./rows";
 
-/** Heights of a row: of one where all is well, of one that says what is wrong, and of any where as many
- *  as possible are wanted; pixels. */
-const QUIET = 30;
-const TROUBLED = 54;
-const DENSE = 18;
 /** Rows beyond the edges that are drawn too. */
 const SPARE = 4;
 const FALLBACK_HEIGHT = 600;
@@ -28,6 +24,9 @@ export class Table {
   private readonly heads = new Map<Column, HTMLElement>();
   private places: Place[] = [];
   private columns: Column[] = [];
+  /** Pixels for columns. */
+  private room = 0;
+  private readonly heights = new RowHeights(this.rows);
   private order: Row[] = [];
   private troubled: boolean[] = [];
   /** Where each row begins, and the last one ends. */
@@ -51,6 +50,7 @@ export class Table {
     this.rows.addEventListener("keydown", (event) => this.pressed(event));
     this.sizes = new ResizeObserver(() => {
       this.fit();
+      this.layOut();
       this.scrolled();
     });
     this.sizes.observe(this.element);
@@ -77,10 +77,15 @@ export class Table {
     this.markSorted();
     this.element.setAttribute("aria-rowcount", String(order.length + 1));
     this.troubled = order.map(needy);
+    this.layOut();
+  }
+
+  /** Finds out where each row begins. */
+  private layOut(): void {
     this.tops = [0];
-    order.forEach((_, index) => {
-      this.tops.push((this.tops[index] as number) + this.height(index));
-    });
+    for (const height of this.heights.of(this.order, this.dense)) {
+      this.tops.push((this.tops.at(-1) as number) + height);
+    }
     this.rows.style.height = `${this.tops.at(-1)}px`;
   }
 
@@ -101,14 +106,10 @@ export class Table {
       const place = this.places[index % count] as Place;
       used.add(place);
       const [top, troubled] = [this.tops[index] as number, this.troubled[index] === true];
-      place.show(this.order[index], top, index, troubled, this.height(index));
+      const height = (this.tops[index + 1] as number) - top;
+      place.show(this.order[index], top, index, troubled, height);
     }
     for (const place of this.places) if (!used.has(place)) place.show(undefined, 0, 0, false, 0);
-  }
-
-  private height(index: number): number {
-    if (this.dense) return DENSE;
-    return this.troubled[index] ? TROUBLED : QUIET;
   }
 
   /** The row at a height. */
@@ -128,7 +129,9 @@ export class Table {
     if (room <= 0) return;
     const columns = fitting(this.chosen, room);
     this.element.style.setProperty("--columns", template(columns, room));
-    if (columns.join() === this.columns.join()) return;
+    const same = columns.join() === this.columns.join() && isNarrow(room) === isNarrow(this.room);
+    this.room = room;
+    if (same) return;
     this.columns = columns;
     this.heads.clear();
     this.head.replaceChildren(...columns.map((column) => this.headOf(column)));
@@ -148,13 +151,13 @@ export class Table {
   private headOf(column: Column): HTMLElement {
     const figure = column !== "client" && sortable(column);
     const cell = element("span", { role: "columnheader", class: figure ? "figure" : "" });
-    const { text, meaning } = SPECS[column];
-    if (meaning) cell.title = t(meaning);
+    const { head, title } = headOf(column, this.room);
+    if (title) cell.title = title;
     if (!sortable(column)) {
-      cell.append(t(text));
+      cell.append(head);
       return cell;
     }
-    const control = button(t(text), "", () => this.sort(column));
+    const control = button(head, "", () => this.sort(column));
     control.dataset.sort = column;
     cell.append(control);
     this.heads.set(column, cell);
