@@ -8,6 +8,7 @@ mod alerts;
 #[allow(dead_code, reason = "the API tests use all of it")]
 mod client;
 mod contract;
+mod damaged;
 mod driver;
 mod failures;
 mod groups;

@@ -27,6 +27,7 @@ const shown: Talkers = {
   from: new Date(BEGIN).toISOString(),
   to: new Date(BEGIN + 120_000).toISOString(),
   covered_ns: 2 * MINUTE_NS,
+  unreadable: 0,
   speed_bits_per_second: 1e8,
   total: { bytes: 160e6, packets: 200_000 },
   distinct: 30,

@@ -49,6 +49,8 @@ export interface Talkers {
   from: string;
   to: string;
   covered_ns: number;
+  /** Damaged records, which are left out. */
+  unreadable: number;
   speed_bits_per_second: number | null;
   total: Amount;
   distinct: number;

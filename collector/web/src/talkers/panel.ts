@@ -40,6 +40,7 @@ export class TalkersPanel {
   private readonly title = element("h3", { id: "talkers-title", tabindex: "-1" });
   private readonly note = element("p", { class: "note", role: "status" });
   private readonly chart = element("div", { id: "talkers-chart" });
+  private readonly damaged = element("p", { class: "bad", id: "talkers-damaged" });
   /** Wider than a phone, so it scrolls, also by keyboard. */
   private readonly figures = element("div", {
     ...{ class: "wide", id: "talkers-table" },
@@ -79,7 +80,7 @@ export class TalkersPanel {
       "section",
       { id: "talkers", "aria-labelledby": "talkers-title" },
       ...[this.title, element("div", { class: "tools" }, ...tools), this.note],
-      ...[this.chart, this.figures],
+      ...[this.damaged, this.chart, this.figures],
       element("p", { class: "note" }, t("talkersCut")),
     );
     this.element.addEventListener("keydown", (event) => {
@@ -161,6 +162,7 @@ export class TalkersPanel {
     delete this.element.dataset.kind;
     write(this.title, t("talkers"));
     write(this.note, why);
+    this.damaged.hidden = true;
     this.chart.replaceChildren();
     this.figures.replaceChildren();
   }
@@ -170,7 +172,11 @@ export class TalkersPanel {
     write(this.title, titleOf(shown, who));
     this.namesLabel.hidden = shown.names === "off";
     const empty = shown.intervals.length === 0;
-    write(this.note, empty ? t("talkersNone") : noteOf(shown, who));
+    // What is damaged was stored.
+    const none = shown.unreadable > 0 ? "" : t("talkersNone");
+    write(this.note, empty ? none : noteOf(shown, who));
+    write(this.damaged, t("foundUnreadable", units.exact(shown.unreadable)));
+    this.damaged.hidden = shown.unreadable === 0;
     const bars = whole.intervals.length > 0;
     const focused = this.chart.contains(document.activeElement);
     this.chart.replaceChildren(

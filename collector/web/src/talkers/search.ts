@@ -108,7 +108,7 @@ class TalkersPage {
     const notes = [];
     if (found.length === 0) notes.push(t("foundNone"));
     if (truncated) notes.push(t("foundMore", found.length));
-    if (unreadable > 0) notes.push(t("foundUnreadable", unreadable));
+    if (unreadable > 0) notes.push(t("foundUnreadable", units.exact(unreadable)));
     write(this.note, notes.join(" "));
     this.place.replaceChildren(...(found.length === 0 ? [] : [table(found)]));
   }

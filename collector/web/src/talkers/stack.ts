@@ -125,8 +125,8 @@ export function stack(
     next.focus();
     event.preventDefault();
   });
-  const ends = [all[0], all.at(-1)].map((bar) =>
-    element("span", {}, bar ? clock(bar.start, 1000) : ""),
+  const ends = [all[0]?.start, all.at(-1)?.end].map((time) =>
+    element("span", {}, time === undefined ? "" : clock(time, 1000)),
   );
   const high = element("p", { class: "note" }, top(shown, scale));
   return element(

@@ -80,7 +80,7 @@ export function table(shown: Talkers): HTMLElement {
     return element(
       "tr",
       { "data-talker": line.kind },
-      ...[name, ...figures(line.amount), cell(sure, "note")],
+      ...[name, ...figures(line.amount), cell(sure, "note sureness")],
     );
   });
   const head = [
@@ -90,9 +90,9 @@ export function table(shown: Talkers): HTMLElement {
     t("ofNic"),
     ...(link > 0 ? [t("ofLink")] : []),
     t("talkersPackets"),
-    t("talkersSure"),
   ];
   const heads = head.map((text) => element("th", { scope: "col" }, text));
+  heads.push(element("th", { scope: "col", class: "sureness" }, t("talkersSure")));
   const sum = element(
     "tr",
     { "data-talker": "total" },
@@ -100,7 +100,10 @@ export function table(shown: Talkers): HTMLElement {
   );
   sum.append(
     ...figures(total),
-    cell(t("distinct", units.exact(shown.distinct), units.exact(shown.distinct_error)), "note"),
+    cell(
+      t("distinct", units.exact(shown.distinct), units.exact(shown.distinct_error)),
+      "note sureness",
+    ),
   );
   return element(
     "table",

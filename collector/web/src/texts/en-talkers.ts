@@ -65,7 +65,7 @@ export const talkers = {
   searching: "Searching…",
   foundNone: "No talker of any client has this address in this range.",
   foundMore: "These {0} are those with the most bytes; there are more.",
-  foundUnreadable: "{0} damaged records were left out; `collector fsck` says which.",
+  foundUnreadable: "Damaged records that were left out: {0}; `collector fsck` says which.",
   foundNic: "NIC",
   foundFirst: "First",
   foundLast: "Last",

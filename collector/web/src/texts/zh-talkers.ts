@@ -64,7 +64,7 @@ export const talkers: typeof english = {
   searching: "正在搜索…",
   foundNone: "这段时间内没有客户端的流量大户是这个地址。",
   foundMore: "这 {0} 条是字节数最多的；还有更多。",
-  foundUnreadable: "略过了 {0} 条损坏的记录；`collector fsck` 会说明是哪些。",
+  foundUnreadable: "略过的损坏记录：{0}；`collector fsck` 会说明是哪些。",
   foundNic: "网卡",
   foundFirst: "首次",
   foundLast: "最近",
