@@ -4,7 +4,7 @@ use super::statement::Statement;
 use crate::spreadsheet::table;
 
 /// The columns. Bytes and bits are whole numbers; empty: none, or no bound is known.
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 32] = [
     "account",
     "cycle",
     "from",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 31] = [
     "p95_bits_per_second",
     "p95_min_bits_per_second",
     "p95_max_bits_per_second",
+    "p95_projected_bits_per_second",
     "commit_bits_per_second",
     "bursts_left",
     "provider_bytes",
@@ -75,6 +76,7 @@ fn cells(statement: &Statement) -> [String; COLUMNS.len()] {
         some(metered.p95.bits_per_second),
         some(metered.p95.min_bits_per_second),
         some(metered.p95.max_bits_per_second),
+        some(metered.p95_outlook.map(|outlook| outlook.bits_per_second)),
         some(terms.commit_bits_per_second),
         some(metered.commit.map(|commit| commit.bursts_left)),
         some(statement.provider_bytes),

@@ -31,6 +31,13 @@ fn after(account: &BilledAccount, days: u64, each: u64, entries: &[KeptEntry]) -
     Statement::new(account, cycle, as_of, (metered, vec![]), entries)
 }
 
+/// Cells of a statement as CSV.
+fn cells<const N: usize>(statement: &Statement, names: [&str; N]) -> [String; N] {
+    let csv = csv(from_ref(statement));
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    names.map(|name| lines[1][lines[0].iter().position(|it| *it == name).unwrap()].to_owned())
+}
+
 #[test]
 fn what_is_left_goes_below_zero_and_the_providers_figure_is_compared_with_what_was_used() {
     // 10 days x 288 x 400 = 1,152,000 bytes, and 98,000 before: 1,250,000 of 1,000,000 are 125 %, 250,000 over.
@@ -48,11 +55,8 @@ fn what_is_left_goes_below_zero_and_the_providers_figure_is_compared_with_what_w
     assert_eq!((it.projected_bytes, it.projected_percent), (Some(Bytes(3_554_000)), Some(355.4)));
     assert_eq!((it.provider_bytes, it.provider_percent), (Some(Bytes(1_200_000)), Some(-4.0)));
     assert_eq!(it.entries.len(), 3, "all are kept");
-    let csv = csv(from_ref(&it));
-    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    let cell = |name: &str| lines[1][lines[0].iter().position(|it| *it == name).unwrap()];
     let names = ["used_bytes", "left_bytes", "used_percent", "projected_bytes", "provider_percent"];
-    assert_eq!(names.map(cell), ["1250000", "-250000", "125", "3554000", "-4"]);
+    assert_eq!(cells(&it, names), ["1250000", "-250000", "125", "3554000", "-4"]);
     let none = after(&account, 10, 300, &[]);
     // 864,000: 13.6 % are left.
     assert_eq!((none.left_bytes, none.used_percent), (Some(136_000), Some(86.4)));
@@ -124,4 +128,23 @@ fn the_percentile_at_the_end_takes_the_last_week_for_what_is_to_come_and_says_so
     assert_eq!(found(6, 50, rx).p95_outlook, outlook(2000, PercentileMethod::AsSoFar));
     // It says nothing yet, and nothing is to come.
     assert_eq!((found(0, 0, rx).p95_outlook, found(31, 0, rx).p95_outlook), (None, None));
+}
+
+#[test]
+fn csv_has_the_percentile_at_the_end_beside_that_so_far_as_the_page_does() {
+    // As above, 20 high intervals a day of the last 7: 1000 bit/s so far, 2000 at the end. Before an hour was
+    // measured, and of a cycle that is over, there is none.
+    let account = account(r#""quota": "1MB""#);
+    let cycle = month("2026-04");
+    let of = |days: u64| {
+        let bytes = |n| if n >= 4 * 288 && n % 288 < 20 { 75_000 } else { 37_500 };
+        let rows = (0..days * 288).map(|n| row(cycle, n, bytes(n), 0)).collect();
+        let as_of = cycle.from_ns + days * DAY + 2 * MINUTES;
+        let metered = metered_as_of(account.terms, cycle, as_of.get(), &[history(rows)]);
+        let statement = Statement::new(&account, cycle, as_of, (metered, vec![]), &[]);
+        cells(&statement, ["p95_bits_per_second", "p95_projected_bits_per_second"])
+    };
+    assert_eq!(of(11), ["1000", "2000"]);
+    assert_eq!(of(0), ["", ""]);
+    assert_eq!(of(31), ["2000", ""]);
 }
