@@ -54,6 +54,9 @@ impl SampleTap for AlertTap {
     }
 
     fn on_samples(&self, client: &ClientId, samples: &[TappedSample]) {
+        if self.engine.names_talkers() {
+            self.talkers.hear(client, boot());
+        }
         self.engine.on_samples(client, samples);
     }
 

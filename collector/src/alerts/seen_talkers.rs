@@ -32,6 +32,9 @@ const LAST_MINUTE_NS: u64 = 120_000_000_000;
 /// is further off is backlog, or the client's clock was set meanwhile.
 const OUT_OF_STEP_NS: u128 = 10_000_000_000;
 
+/// A client that was heard for this long without any talkers sends none: it would every minute.
+const WITHOUT: Duration = Duration::from_secs(150);
+
 /// A session whose talkers stay away for longer is over: they come every minute.
 const SESSION_SILENT: Duration = Duration::from_secs(150);
 
@@ -251,16 +254,41 @@ impl SeenClient {
 /// A NIC of a client.
 pub type TalkersPlace = (ClientId, NicName);
 
+/// When a client was heard first and last, by the boot clock.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    first: Duration,
+    last: Duration,
+}
+
 /// The newest talkers of all clients.
 #[derive(Debug, Default)]
 pub struct SeenTalkers {
     clients: Mutex<HashMap<ClientId, SeenClient>>,
+    /// Of every client, with talkers or without.
+    heard: Mutex<HashMap<ClientId, Heard>>,
     /// Where records of moments came: as many as NICs are kept at most.
     fresh: Mutex<HashSet<TalkersPlace>>,
     news: Notify,
 }
 
 impl SeenTalkers {
+    /// Notes that a client sent samples.
+    pub fn hear(&self, client: &ClientId, now: Duration) {
+        let mut heard = lock(&self.heard);
+        if let Some(known) = heard.get_mut(client) {
+            known.last = now;
+        } else {
+            heard.insert(client.clone(), Heard { first: now, last: now });
+        }
+    }
+
+    /// True unless a client would have sent talkers by this time.
+    fn may_send(&self, client: &ClientId, now: Duration) -> bool {
+        let heard = lock(&self.heard).get(client).copied();
+        heard.is_none_or(|it| now.saturating_sub(it.first) < WITHOUT)
+    }
+
     /// Takes a frame's records as they arrive.
     pub fn take(&self, client: &ClientId, frame: &Frame, now: Duration) {
         let short: Vec<(NicName, SeenRecord)> = frame
@@ -287,7 +315,7 @@ impl SeenTalkers {
         }
     }
 
-    /// Chooses the record for a message about a NIC.
+    /// Chooses the record for a message about a NIC. There is none to wait for if the client sends none.
     #[must_use]
     pub fn choose(
         &self,
@@ -296,7 +324,11 @@ impl SeenTalkers {
         waited: Duration,
     ) -> TalkersChoice {
         let clients = lock(&self.clients);
-        let records = clients.get(client).and_then(|it| it.nics.get(nic));
+        let seen = clients.get(client);
+        if seen.is_none() && !self.may_send(client, asked.heard) {
+            return TalkersChoice::Take(None);
+        }
+        let records = seen.and_then(|it| it.nics.get(nic));
         choose(records.map_or(&[], |(records, _)| records), asked, waited)
     }
 
@@ -312,6 +344,7 @@ impl SeenTalkers {
             client.nics.retain(|_, (_, heard)| now.saturating_sub(*heard) < KEPT);
             !client.nics.is_empty()
         });
+        lock(&self.heard).retain(|_, it| now.saturating_sub(it.last) < KEPT);
     }
 }
 

@@ -109,6 +109,27 @@ fn the_sample_itself_is_taken_at_once_and_anything_else_after_a_wait() {
 }
 
 #[test]
+fn nothing_is_waited_for_once_a_client_would_have_sent_its_first_minute() {
+    let mut seen = Seen::default();
+    let hear = |seen: &Seen, at: f64| seen.talkers.hear(&client(), Duration::from_secs_f64(at));
+    let asked = |seen: &Seen, heard: f64| seen.chosen(DAY, DAY, heard, Duration::ZERO);
+    assert_eq!(asked(&seen, 500.0), None, "the collector has just begun");
+    hear(&seen, 100.0);
+    hear(&seen, 249.0);
+    assert_eq!(asked(&seen, 249.0), None);
+    hear(&seen, 250.0);
+    assert_eq!(asked(&seen, 250.0), Some(None));
+    // Since it sends them, the record of a sample may come.
+    seen.comes(251.0, minute(DAY - 60 * SECOND));
+    assert_eq!(asked(&seen, 252.0), None);
+    // Silent for ten minutes, it may come back with another config.
+    seen.talkers.forget_silent(Duration::from_secs(252) + KEPT);
+    hear(&seen, 900.0);
+    assert_eq!(asked(&seen, 901.0), None);
+    assert_eq!(asked(&seen, 1050.0), Some(None));
+}
+
+#[test]
 fn after_a_clock_was_set_back_what_came_before_is_neither_kept_nor_named() {
     let mut seen = Seen::default();
     let begin = 10 * DAY;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    backlog, capture, floor, groups, hostile, idle, packed, reader, scrape, search, series, stall,
-    store, swarm, talkers, week,
+    alerts, backlog, capture, floor, groups, hostile, idle, packed, reader, scrape, search, series,
+    stall, store, swarm, talkers, week,
 };
 
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ enum Benchmark {
     Groups(groups::Options),
     /// Which hosts of 1,000 talked to an address in a night, in both stores
     Search(search::Options),
+    /// How long an alert takes from its sample to its webhook, with its talkers and without
+    Alerts(alerts::Options),
     /// Bytes and time that packed rows take in both stores, beside byte planes
     Packed(packed::Options),
     /// What attacks on a collector cost the collector and an honest agent
@@ -71,6 +73,7 @@ impl Cli {
             Benchmark::Series(options) => series::run(&options),
             Benchmark::Groups(options) => groups::run(&options),
             Benchmark::Search(options) => search::run(&options),
+            Benchmark::Alerts(options) => alerts::run(&options),
             Benchmark::Packed(options) => packed::run(&options),
             Benchmark::Hostile(options) => hostile::run(&options),
             Benchmark::Floor(options) => floor::run(&options),

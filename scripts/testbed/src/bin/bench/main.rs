@@ -4,6 +4,7 @@
 //! Each sub-command prints a table and ratios. Compare ratios: figures from different machines, or from
 //! different minutes on a shared machine, don't compare. All are bounded in time.
 
+mod alerts;
 mod backlog;
 mod capture;
 mod cli;
