@@ -70,7 +70,7 @@ pub use self::rows::client_days::ClientDay;
 pub use self::rows::clients::{Client, Registered, StoredRevocation};
 pub use self::rows::epoch::Epoch;
 pub use self::rows::export::{ExportGap, ExportList, ExportRange, ExportRow};
-pub use self::rows::groups::{Group, GroupPoint, GroupsRange};
+pub use self::rows::groups::{Group, GroupPoint, GroupsFound, GroupsRange};
 pub use self::rows::history::{EventKind, NicEvent, gap_name};
 pub use self::rows::packed::{Packed, PackedSums, ROWS_MAX as PACKED_ROWS_MAX, unpack};
 pub use self::rows::percentile::{Percentile, PercentileRange, bits_per_second, percentile_95};

@@ -17,7 +17,7 @@ use super::cache::Answer;
 use super::error::ApiError;
 use super::params::{Params, given, limits_within, tags};
 use crate::live::PointView;
-use crate::store::{Group, GroupPoint, GroupsRange};
+use crate::store::{Group, GroupPoint, GroupsFound, GroupsRange};
 use crate::time::Time;
 
 /// Default range, nanoseconds (a day).
@@ -82,6 +82,10 @@ pub(super) struct GroupsView {
     to: Time,
     /// Length of a point, nanoseconds.
     step_ns: u64,
+    /// Days (UTC) that are left out in whole or in part: they are packed in the background, and reading all of
+    /// their rows would take too long. Of those the newest were read. No group has points in what is left out,
+    /// sums lack it, and the percentiles over the range are `null`. 0: nothing is missing.
+    missing_days: usize,
     /// The groups, by value; the largest, if there are too many.
     groups: Vec<GroupView>,
     /// All other groups together: of over 100, or fewer over a long range, those with the fewest bytes. `null`:
@@ -106,19 +110,20 @@ struct GroupView {
     value: Option<String>,
     /// Clients that were in it at some time of the range.
     clients: usize,
-    /// Sums over the range.
+    /// Sums over the range, without what `missing_days` are about.
     #[schema(value_type = u64)]
     rx_bytes: Bytes,
     #[schema(value_type = u64)]
     tx_bytes: Bytes,
     /// The 95th percentile over the range, as `/api/v1/percentile` takes it: the bytes of all NICs are added
-    /// up by interval before anything is sorted. `null` if nothing was measured.
+    /// up by interval before anything is sorted. `null` if nothing was measured, or days are missing.
     rx_p95_bits_per_second: Option<u64>,
     tx_p95_bits_per_second: Option<u64>,
     /// 5-minute intervals in the range, and those with measurements.
     intervals: u64,
     measured_intervals: u64,
-    /// Oldest first. Time not covered by a point was not measured. None where `points=false`.
+    /// Oldest first. Time not covered by a point was not measured, or is left out: `missing_days`. None where
+    /// `points=false`.
     points: Vec<GroupPointView>,
 }
 
@@ -179,7 +184,8 @@ pub(super) async fn groups(
     Params(params): Params<GroupsParams>,
 ) -> Result<Answer<GroupsView>, ApiError> {
     let range = params.range()?;
-    let mut groups = app.ask(&asker, app.state.query.groups(&range)).await?;
+    let found = app.ask(&asker, app.state.query.groups(&range)).await?;
+    let GroupsFound { mut groups, missing_days } = found;
     let with_points = params.points.unwrap_or(true);
     let view = |group| GroupView::of(group, with_points);
     let other = groups.pop_if(|last| last.others > 0);
@@ -190,6 +196,7 @@ pub(super) async fn groups(
         from: Time(range.from_ns),
         to: Time(range.to_ns),
         step_ns: range.step_ns,
+        missing_days,
         groups: groups.into_iter().map(view).collect(),
         other,
     }))

@@ -102,6 +102,7 @@ macro_rules! behaviours {
             packed_days_that_differ_from_their_rows_are_found,
             a_day_to_which_rows_are_added_while_it_is_packed_is_packed_again,
             days_are_deleted_with_their_rows,
+            of_days_that_are_not_packed_the_newest_steps_are_read_and_the_others_said_to_be_missing,
             purging_leaves_no_row_of_a_client_and_all_of_the_others,
             talkers_are_read_back_exactly_and_are_never_doubled,
             talkers_of_a_range_add_up_to_the_byte_however_they_are_grouped,

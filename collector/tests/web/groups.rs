@@ -30,6 +30,7 @@ async fn groups_of_a_range_have_whole_steps_and_say_what_they_are_of() {
     assert_eq!(found["other"], Value::Null);
     let many = server.get("/api/v1/groups?by=many").await.json();
     assert_eq!(many["groups"].as_array().unwrap().len(), 1);
+    assert_eq!((&found["missing_days"], &many["missing_days"]), (&json!(0), &json!(1)));
     let other = &many["other"];
     assert_eq!(
         (&other["values"], &other["clients"], &other["rx_bytes"]),

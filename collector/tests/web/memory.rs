@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use collector::store::{
     AccountCycle, AccountEntry, AccountWarning, Client, ClientRange, CycleRecords, EventKind,
-    Group, GroupPoint, GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow, Metering, NicBefore,
-    NicEvent, NicHistory, NicRange, Percentile, PercentileRange, Point, PointCounts, Query,
-    Resolution, Series, SeriesRange, StoreError, StoredMinutes, TagStay, Volume,
+    Group, GroupPoint, GroupsFound, GroupsRange, KeepCycles, KeptEntry, KnownNic, MeterRow,
+    Metering, NicBefore, NicEvent, NicHistory, NicRange, Percentile, PercentileRange, Point,
+    PointCounts, Query, Resolution, Series, SeriesRange, StoreError, StoredMinutes, TagStay,
+    Volume,
 };
 use tokio::sync::watch;
 use wire::WallNs;
@@ -103,7 +104,7 @@ impl Query for Memory {
         Ok(vec![client("db-1", vec![]), client("web-1", vec![nic])])
     }
 
-    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, range: &GroupsRange) -> Result<GroupsFound, StoreError> {
         self.check()?;
         let rx = PointCounts { bytes: Bytes(7), ..PointCounts::default() };
         let (start_ns, interval_ns) = (range.from_ns, range.step_ns);
@@ -114,7 +115,8 @@ impl Query for Memory {
         let group = Group { value, clients: 2, points, ..Group::default() };
         let many = range.by.as_ref().is_some_and(|key| key.as_str() == "many");
         let others = many.then(|| Group { value: None, others: 37, clients: 40, ..group.clone() });
-        Ok(std::iter::once(group).chain(others).collect())
+        let groups = std::iter::once(group).chain(others).collect();
+        Ok(GroupsFound { groups, missing_days: usize::from(many) })
     }
 
     async fn series(&self, range: &SeriesRange) -> Result<Series, StoreError> {

@@ -8,7 +8,7 @@ use wire::frame::Mix;
 
 use crate::store::port::error::StoreError;
 use crate::store::rows::clients::Client;
-use crate::store::rows::groups::{Group, GroupsRange};
+use crate::store::rows::groups::{GroupsFound, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
@@ -39,8 +39,9 @@ pub trait Query: Send + Sync + Debug {
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError>;
 
     /// The traffic of groups of clients over a range, by value. All groups are exact sums of rollups over
-    /// the NICs that count in their hosts' totals.
-    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError>;
+    /// the NICs that count in their hosts' totals. Of days that aren't packed yet, the newest are read, as
+    /// far as [`GroupsRange::unpacked_max`] goes.
+    async fn groups(&self, range: &GroupsRange) -> Result<GroupsFound, StoreError>;
 
     /// Fails unless the store answers.
     async fn ready(&self) -> Result<(), StoreError>;

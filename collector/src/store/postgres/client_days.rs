@@ -3,11 +3,13 @@
 //! A day is packed from rows read after its version, and stored only with that version.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+use wire::WallNs;
 use wire::frame::flags;
 
 use super::connect::BEGIN;
@@ -41,22 +43,34 @@ impl PackDays for PostgresStore {
 /// run end within this. An import, or a stalled collector, holds it much longer.
 const WAIT_MS: u32 = 100;
 
+/// What is known of days. `oldest_ns`: the start of the first row, or earlier.
+async fn known(client: &Client, oldest_ns: Option<WallNs>) -> Result<KnownDays, Failure> {
+    let known = "SELECT clock, packed_to, rollup_5m_from, (SELECT count(*) FROM clients)
+                 FROM retention";
+    let row = client.query_typed_one(known, &[]).await?;
+    Ok(KnownDays {
+        clock_ns: row.try_get::<_, Option<_>>(0)?.map(time_ns),
+        packed_to_ns: time_ns(row.try_get(1)?),
+        complete_from_ns: time_ns(row.try_get(2)?),
+        oldest_ns,
+        clients: usize::try_from(row.try_get::<_, i64>(3)?).unwrap_or_default(),
+    })
+}
+
+/// The time whose days have yet to be noted as to be packed.
+pub(super) async fn open(client: &Client) -> Result<Range<WallNs>, Failure> {
+    let noted = known(client, None).await?;
+    if noted.packed_to_ns > WallNs(0) {
+        return Ok(noted.open());
+    }
+    let oldest_ns = oldest(client, Table::FiveMinutes).await?;
+    Ok(KnownDays { oldest_ns, ..noted }.open())
+}
+
 async fn end_days(client: &Client) -> Result<bool, Failure> {
     let oldest_ns = oldest(client, Table::FiveMinutes).await?;
     client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = {WAIT_MS}")).await?;
-    let known = "SELECT clock, packed_to, rollup_5m_from, (SELECT count(*) FROM clients)
-                 FROM retention";
-    let read = async || {
-        let row = client.query_typed_one(known, &[]).await?;
-        Ok::<_, Failure>(KnownDays {
-            clock_ns: row.try_get::<_, Option<_>>(0)?.map(time_ns),
-            packed_to_ns: time_ns(row.try_get(1)?),
-            complete_from_ns: time_ns(row.try_get(2)?),
-            oldest_ns,
-            clients: usize::try_from(row.try_get::<_, i64>(3)?).unwrap_or_default(),
-        })
-    };
-    let ended = !read().await?.ended().is_empty();
+    let ended = !known(client, oldest_ns).await?.ended().is_empty();
     if ended {
         let locked = client.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await;
         if locked.as_ref().is_err_and(|it| it.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)) {
@@ -66,7 +80,7 @@ async fn end_days(client: &Client) -> Result<bool, Failure> {
         }
         locked?;
         // Another collector may have been first.
-        let days = read().await?.ended();
+        let days = known(client, oldest_ns).await?.ended();
         let (first, end) = (i64::from(days.start), i64::from(days.end));
         let add = "INSERT INTO client_days (client, day)
                    SELECT client, day FROM (SELECT DISTINCT client FROM nics) AS known,

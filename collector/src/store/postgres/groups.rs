@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::frame::flags;
 
+use super::client_days::open;
 use super::error::Failure;
 use super::key::table;
 use super::session::time;
@@ -14,12 +15,13 @@ use super::tags::interval;
 use super::values::{point, sum};
 use crate::store::port::error::StoreError;
 use crate::store::rows::groups::{
-    CHANGES_MAX, DayFigures, Group, GroupMember, GroupRow, Groups, GroupsRange, Window, windows,
+    CHANGES_MAX, DayFigures, GroupMember, GroupRow, Groups, GroupsFound, GroupsRange, Window,
+    windows,
 };
 use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
 
-pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
+pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<GroupsFound, Failure> {
     let clients = db.query_typed("SELECT id, client_id FROM clients ORDER BY id", &[]).await?;
     let client = |row: &Row| Ok((row.try_get::<_, i32>(0)?.into(), row.try_get(1)?));
     let clients: Result<Vec<(i64, String)>, tokio_postgres::Error> =
@@ -33,8 +35,8 @@ pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group
     }
     if range.resolution() == Resolution::FiveMinutes {
         days(db, &mut groups).await?;
-        let missing = groups.missing();
-        rows(db, &missing, Resolution::FiveMinutes, |row| groups.add(&row)).await?;
+        let members = groups.rows_to_read();
+        rows(db, &members, Resolution::FiveMinutes, |row| groups.add(&row)).await?;
     } else {
         let members = groups.members.clone();
         rows(db, &members, Resolution::Minute, |row| groups.add(&row)).await?;
@@ -46,12 +48,13 @@ pub(super) async fn groups(db: &Client, range: &GroupsRange) -> Result<Vec<Group
 /// Adds what NICs carried in 5-minute intervals.
 async fn add_rates(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
     days(db, groups).await?;
-    let missing = groups.missing();
-    rows(db, &missing, Resolution::FiveMinutes, |row| groups.add_rate(&row)).await
+    let members = groups.rows_to_read();
+    rows(db, &members, Resolution::FiveMinutes, |row| groups.add_rate(&row)).await
 }
 
-/// Adds the packed days.
+/// Adds the packed days, and notes those that are to be packed.
 async fn days(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
+    groups.unpacked().set_open(open(db).await?);
     let days = groups.days();
     let (first, end) = (i64::from(days.start), i64::from(days.end));
     for wanted in [DayFigures::None, DayFigures::Intervals, DayFigures::Totals] {
@@ -67,7 +70,7 @@ async fn days(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
         }
         let select = format!(
             "SELECT client, day, rates, {figures} FROM client_days
-             WHERE client = ANY ($1) AND day >= $2 AND day < $3 AND rates IS NOT NULL
+             WHERE client = ANY ($1) AND day >= $2 AND day < $3
                  AND day >= (SELECT ceil(extract(epoch FROM rollup_5m_from) / 86400) FROM retention)"
         );
         let params: [(&(dyn ToSql + Sync), Type); 3] =
@@ -75,7 +78,10 @@ async fn days(db: &Client, groups: &mut Groups) -> Result<(), Failure> {
         let mut rows = std::pin::pin!(db.query_typed_raw(&select, params).await?);
         while let Some(row) = rows.try_next().await? {
             let (client, day) = (row.try_get::<_, i32>(0)?.into(), day(&row, 1)?);
-            groups.add_day(client, day, row.try_get(2)?, row.try_get(3)?);
+            match row.try_get(2)? {
+                Some(rates) => groups.add_day(client, day, rates, row.try_get(3)?),
+                None => groups.unpacked().note(client, day),
+            }
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::{clients, groups, history, lease, minutes, series};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
-use crate::store::rows::groups::{Group, GroupsRange};
+use crate::store::rows::groups::{GroupsFound, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
@@ -42,7 +42,7 @@ impl Query for PostgresStore {
         self.lease(async |db| history::events(db, range, limit).await).await
     }
 
-    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, range: &GroupsRange) -> Result<GroupsFound, StoreError> {
         self.lease(async |db| groups::groups(db, range).await).await
     }
 

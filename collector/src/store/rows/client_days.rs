@@ -90,6 +90,16 @@ pub struct KnownDays {
 }
 
 impl KnownDays {
+    /// The time whose days have yet to be noted: up to the store's clock, and an hour that agents' clocks may
+    /// be ahead.
+    #[must_use]
+    pub fn open(&self) -> Range<WallNs> {
+        // Before the first day was noted, there is nothing older than the first row.
+        let oldest_ns = self.oldest_ns.unwrap_or(WallNs::MAX);
+        let from_ns = if self.packed_to_ns == WallNs(0) { oldest_ns } else { self.packed_to_ns };
+        from_ns..self.clock_ns.map_or(WallNs::MAX, |clock_ns| clock_ns.saturating_add(SETTLED_NS))
+    }
+
     /// The next days that have ended, which are to be packed from now on: few enough for one transaction.
     #[must_use]
     pub fn ended(&self) -> Range<u32> {
@@ -369,6 +379,23 @@ mod tests {
         assert_eq!(KnownDays { clients: 7000, ..all }.ended(), 20_001..20_003);
         assert!(KnownDays { clock_ns: None, ..all }.ended().is_empty());
         assert!(KnownDays { oldest_ns: None, ..all }.ended().is_empty());
+    }
+
+    #[test]
+    fn days_that_are_not_noted_are_open_from_the_first_row_or_the_last_note_until_now() {
+        const HOUR_NS: u64 = 12 * FIVE_MINUTES_NS;
+        let never = KnownDays {
+            clock_ns: None,
+            packed_to_ns: WallNs(0),
+            complete_from_ns: WallNs(0),
+            oldest_ns: Some(start_of(20_001) + 7),
+            clients: 1,
+        };
+        assert_eq!(never.open(), start_of(20_001) + 7..WallNs::MAX);
+        assert!(KnownDays { oldest_ns: None, ..never }.open().is_empty());
+        let clock_ns = Some(start_of(20_010) + 3);
+        let noted = KnownDays { packed_to_ns: start_of(20_009), clock_ns, ..never };
+        assert_eq!(noted.open(), start_of(20_009)..start_of(20_010) + 3 + HOUR_NS);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The traffic of groups of clients over time. A group is the clients with one value of a tag, each while it
 //! had that value. Pure: every store decides the same.
 
+mod budget;
 mod stays;
 mod sums;
 mod windows;
@@ -12,6 +13,8 @@ use std::ops::Range;
 use wire::WallNs;
 use wire::tag::{Tag, TagKey};
 
+pub(in crate::store) use self::budget::UnpackedDays;
+use self::budget::{Affordable, UNPACKED_MAX, affordable};
 use self::stays::{Stay, stays_of};
 pub use self::sums::GroupPoint;
 use self::sums::{SlicedSums, is_midnight, length_ns};
@@ -64,6 +67,8 @@ pub struct GroupsRange {
     pub to_ns: WallNs,
     /// Length of a point, nanoseconds; see [`GroupsRange::new`].
     pub step_ns: u64,
+    /// Most 5-minute intervals of clients that are read from rows, where days aren't packed.
+    pub unpacked_max: u64,
 }
 
 impl GroupsRange {
@@ -79,7 +84,8 @@ impl GroupsRange {
         let step_ns = step_ns.div_ceil(MINUTE_NS).max(1).saturating_mul(MINUTE_NS);
         let from_ns = from_ns.floor(step_ns);
         let to_ns = WallNs(to_ns.get().div_ceil(step_ns).saturating_mul(step_ns));
-        Self { by, each_client: false, having, client: None, from_ns, to_ns, step_ns }
+        let unpacked_max = UNPACKED_MAX;
+        Self { by, each_client: false, having, client: None, from_ns, to_ns, step_ns, unpacked_max }
     }
 
     /// The rollup that has its points: the coarsest whose intervals tile a step.
@@ -97,6 +103,17 @@ impl GroupsRange {
         let having = self.having.iter().map(Tag::key);
         self.by.iter().chain(having).map(ToString::to_string).collect()
     }
+}
+
+/// The traffic of groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupsFound {
+    /// By value; those of no value first, and the others last.
+    pub groups: Vec<Group>,
+    /// Days (UTC) of which nothing is told in whole or in part, because they aren't packed yet and reading
+    /// their rows would take too long. The points of no group are in them, and none has a percentile over the
+    /// whole range.
+    pub missing_days: usize,
 }
 
 /// The traffic of the clients with one value of a tag.
@@ -147,6 +164,10 @@ pub(in crate::store) struct Groups {
     sums: Vec<SlicedSums>,
     /// Days that were read from `client_days`: of each client.
     read: HashSet<(i64, u32)>,
+    /// Days that weren't read, and may have rows.
+    unpacked: UnpackedDays,
+    /// Steps of which nothing is told.
+    left_out: BTreeSet<usize>,
     rates: Unpacked<3>,
     figures: Unpacked<9>,
 }
@@ -199,9 +220,12 @@ impl Groups {
         // At least 1, as checked above.
         let most = GROUPS_MAX.min(usize::try_from(INTERVALS_MAX / each.max(1)).unwrap_or(1));
         let range = range.clone();
-        let (sums, read) = (Vec::new(), HashSet::new());
+        let (sums, read, left_out) = (Vec::new(), HashSet::new(), BTreeSet::new());
+        let unpacked = UnpackedDays::default();
         let (rates, figures) = (Unpacked::default(), Unpacked::default());
-        Ok(Self { range, members, groups, most, sums, read, rates, figures }.counted())
+        let groups =
+            Self { range, members, groups, most, sums, read, unpacked, left_out, rates, figures };
+        Ok(groups.counted())
     }
 
     /// Counts the clients of each group. Of too many groups only the bytes are added up.
@@ -280,6 +304,11 @@ impl Groups {
         self.members.iter().skip(first).take_while(move |it| it.client == client)
     }
 
+    /// Days that weren't read, and may have rows: to be told before [`Self::rows_to_read`].
+    pub const fn unpacked(&mut self) -> &mut UnpackedDays {
+        &mut self.unpacked
+    }
+
     /// Adds a day of a client. What can't be read is [missing](Self::missing).
     pub fn add_day(&mut self, client: i64, day: u32, rates: &[u8], figures: Option<&[u8]>) {
         let Self { rates: of_rates, figures: of_figures, .. } = self;
@@ -304,8 +333,16 @@ impl Groups {
         }
     }
 
-    /// The members while their days weren't read: their rows are to be read.
-    pub fn missing(&self) -> Vec<GroupMember> {
+    /// The members while their rows are to be read: where their days weren't, and the budget allows it.
+    pub fn rows_to_read(&mut self) -> Vec<GroupMember> {
+        let Affordable { members, left_out } =
+            affordable(self.missing(), &self.range, &self.unpacked);
+        self.left_out = left_out;
+        members
+    }
+
+    /// The members while their days weren't read.
+    fn missing(&self) -> Vec<GroupMember> {
         let mut missing: Vec<GroupMember> = Vec::new();
         for member in &self.members {
             for day in days_of(member.from_ns, member.to_ns) {
@@ -341,14 +378,20 @@ impl Groups {
         }
     }
 
-    /// The groups, by value; those of no value first, and the others last.
-    pub fn finish(self) -> Vec<Group> {
+    /// What was added, without the steps that are left out.
+    pub fn finish(self) -> GroupsFound {
+        let Self { range, left_out, .. } = self;
+        let days = left_out.iter().flat_map(|at| {
+            let start_ns = range.from_ns + *at as u64 * range.step_ns;
+            days_of(start_ns, start_ns.saturating_add(range.step_ns).min(range.to_ns))
+        });
+        let missing_days = days.collect::<BTreeSet<u32>>().len();
         let groups = self.groups.into_iter().zip(self.sums);
         let finish = |(group, sums): (Group, SlicedSums)| {
-            let (points, percentile) = sums.finish();
+            let (points, percentile) = sums.finish(&left_out);
             Group { points, percentile, ..group }
         };
-        groups.map(finish).collect()
+        GroupsFound { groups: groups.map(finish).collect(), missing_days }
     }
 }
 

@@ -34,13 +34,13 @@ impl PackDays for SqliteStore {
     }
 }
 
-fn end_days(db: &mut Connection) -> Result<bool, Failure> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+/// What is known of days.
+pub(super) fn known(db: &Connection) -> rusqlite::Result<KnownDays> {
     let known = "SELECT clock, packed_to, rollup_5m_from,
                      (SELECT min((SELECT min(time) FROM bandwidth_5m five
                           WHERE five.client = nics.client AND five.nic = nics.id)) FROM nics),
                      (SELECT count(*) FROM clients) FROM retention";
-    let known = transaction.query_row(known, [], |row| {
+    db.query_row(known, [], |row| {
         Ok(KnownDays {
             clock_ns: row.get::<_, Option<i64>>(0)?.map(WallNs::of_column),
             packed_to_ns: WallNs::of_column(row.get(1)?),
@@ -48,8 +48,12 @@ fn end_days(db: &mut Connection) -> Result<bool, Failure> {
             oldest_ns: row.get::<_, Option<i64>>(3)?.map(WallNs::of_column),
             clients: row.get::<_, u32>(4)? as usize,
         })
-    })?;
-    let days = known.ended();
+    })
+}
+
+fn end_days(db: &mut Connection) -> Result<bool, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let days = known(&transaction)?.ended();
     if days.is_empty() {
         return Ok(false);
     }

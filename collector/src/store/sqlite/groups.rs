@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use wire::frame::flags;
 
+use super::client_days::known;
 use super::error::Failure;
 use super::number::bounded;
 use super::query::{point, table};
@@ -11,7 +12,7 @@ use super::tags::interval;
 use crate::store::port::error::StoreError;
 use crate::store::rows::client_days::start_of;
 use crate::store::rows::groups::{
-    CHANGES_MAX, DayFigures, Group, GroupMember, GroupRow, Groups, GroupsRange,
+    CHANGES_MAX, DayFigures, GroupMember, GroupRow, Groups, GroupsFound, GroupsRange,
 };
 use crate::store::rows::series::Resolution;
 use crate::store::rows::tags::TagInterval;
@@ -21,7 +22,7 @@ pub(super) const COLUMNS: &str = "b.rx_bytes, b.rx_packets, b.rx_captured, b.rx_
      b.rx_peak_10ms_bytes, b.tx_bytes, b.tx_packets, b.tx_captured, b.tx_peak_1ms_bytes,
      b.tx_peak_10ms_bytes, b.drops, 0";
 
-pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Group>, Failure> {
+pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<GroupsFound, Failure> {
     // One snapshot for everything.
     let transaction = db.transaction()?;
     let clients = transaction
@@ -36,8 +37,8 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Gro
     }
     if range.resolution() == Resolution::FiveMinutes {
         days(&transaction, &mut groups)?;
-        let missing = groups.missing();
-        rows(&transaction, &missing, Resolution::FiveMinutes, |row| groups.add(&row))?;
+        let members = groups.rows_to_read();
+        rows(&transaction, &members, Resolution::FiveMinutes, |row| groups.add(&row))?;
     } else {
         let members = groups.members.clone();
         rows(&transaction, &members, Resolution::Minute, |row| groups.add(&row))?;
@@ -49,12 +50,13 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<Vec<Gro
 /// Adds what NICs carried in 5-minute intervals.
 fn add_rates(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
     days(db, groups)?;
-    let missing = groups.missing();
-    rows(db, &missing, Resolution::FiveMinutes, |row| groups.add_rate(&row))
+    let members = groups.rows_to_read();
+    rows(db, &members, Resolution::FiveMinutes, |row| groups.add_rate(&row))
 }
 
-/// Adds the packed days.
+/// Adds the packed days, and notes those that are to be packed.
 fn days(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
+    groups.unpacked().set_open(known(db)?.open());
     let days = groups.days();
     for client in groups.clients() {
         let figures = match groups.wanted(client) {
@@ -64,15 +66,20 @@ fn days(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
         };
         let mut select = db.prepare_cached(&format!(
             "SELECT day, rates, {figures} FROM client_days
-             WHERE client = ?1 AND day >= ?2 AND day < ?3 AND rates IS NOT NULL
+             WHERE client = ?1 AND day >= ?2 AND day < ?3
                  AND day * ?4 >= (SELECT rollup_5m_from FROM retention)"
         ))?;
         let key = params![client, days.start, days.end, start_of(1).to_column()];
         let mut rows = select.query(key)?;
         while let Some(row) = rows.next()? {
-            let rates = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let day = row.get(0)?;
+            let rates = row.get_ref(1)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            let Some(rates) = rates else {
+                groups.unpacked().note(client, day);
+                continue;
+            };
             let figures = row.get_ref(2)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
-            groups.add_day(client, row.get(0)?, rates, figures);
+            groups.add_day(client, day, rates, figures);
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::{groups, history, minutes, query};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
-use crate::store::rows::groups::{Group, GroupsRange};
+use crate::store::rows::groups::{GroupsFound, GroupsRange};
 use crate::store::rows::history::NicEvent;
 use crate::store::rows::percentile::{Percentile, PercentileRange};
 use crate::store::rows::series::{ClientRange, NicRange, Series, SeriesRange, StoredMinutes};
@@ -46,7 +46,7 @@ impl<T: Reads + Send + Sync + Debug> Query for T {
         self.readers().lease(move |db| history::events(db, &range, limit)).await
     }
 
-    async fn groups(&self, range: &GroupsRange) -> Result<Vec<Group>, StoreError> {
+    async fn groups(&self, range: &GroupsRange) -> Result<GroupsFound, StoreError> {
         let range = range.clone();
         self.readers().lease(move |db| groups::groups(db, &range)).await
     }

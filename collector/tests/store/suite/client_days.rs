@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use collector::store::{Commit, Database, Group, GroupsRange, RetentionLimits};
+use collector::store::{Commit, Database, Group, GroupsRange, Percentile, RetentionLimits};
 use wire::WallNs;
 use wire::frame::{Counts, Sample, flags};
 use wire::tag::{TagKey, TagSet};
@@ -37,8 +37,8 @@ async fn answers(store: &Arc<dyn Database>) -> Vec<Vec<Group>> {
         let times = (WallNs(START + from), WallNs(START + DAYS * DAY + HOUR));
         let range = GroupsRange::new(by, vec![], times, step * MINUTE);
         let each = GroupsRange { each_client: true, ..range.clone() };
-        answers.push(store.groups(&range).await.unwrap());
-        answers.push(store.groups(&each).await.unwrap());
+        answers.push(store.groups(&range).await.unwrap().groups);
+        answers.push(store.groups(&each).await.unwrap().groups);
     }
     answers
 }
@@ -159,6 +159,78 @@ pub async fn sums_over_packed_days_are_those_of_the_rows(place: &impl Place) {
     };
     let (by_days, all) = (sum(&answers(&store).await), sum(&with_late));
     assert!(by_days.iter().zip(&all).take(8).all(|(days, all)| days.get() > all.get() / 2));
+}
+
+/// What groups by site received in raw rows from so many 5-minute marks after the first on.
+async fn raw_sums(place: &impl Place, marks: u64) -> Vec<i64> {
+    let time =
+        "(SELECT time FROM bandwidth_stats s JOIN nics n ON n.id = s.nic AND n.client = s.client
+          WHERE n.name = 'eth0' AND s.client = (SELECT id FROM clients WHERE client_id = 'cache-2')
+          ORDER BY time LIMIT 1 OFFSET {})";
+    let [from, to] = [marks, 288 * DAYS].map(|at| time.replace("{}", &at.to_string()));
+    let sums = format!(
+        "SELECT CAST(sum(s.rx_bytes) AS bigint) FROM bandwidth_stats s
+         LEFT JOIN tag_intervals t ON t.client = s.client AND t.key = 'site' AND s.time >= t.valid_from
+             AND (t.valid_to IS NULL OR s.time < t.valid_to)
+         WHERE s.flags & 1 = 0 AND s.time >= {from} AND s.time < {to}
+         GROUP BY t.value ORDER BY coalesce(t.value, '')"
+    );
+    place.numbers(&sums).await
+}
+
+pub async fn of_days_that_are_not_packed_the_newest_steps_are_read_and_the_others_said_to_be_missing(
+    place: &impl Place,
+) {
+    let (store, _) = filled(place).await;
+    let ask = async |step: u64, unpacked_max: u64, each_client: bool| {
+        let times = (WallNs(START), WallNs(START + DAYS * DAY));
+        let by = Some(TagKey::new("site").unwrap());
+        let range = GroupsRange::new(by, vec![], times, step * MINUTE);
+        store.groups(&GroupsRange { each_client, unpacked_max, ..range }).await.unwrap()
+    };
+    // The first mark that is told of, and the days that are missing in whole or in part.
+    let told = async |step: u64, unpacked_max: u64, first: u64, missing: usize| {
+        let found = ask(step, unpacked_max, false).await;
+        let said = format!("steps of {step} min, {unpacked_max} intervals");
+        assert_eq!(found.missing_days, missing, "{said}");
+        let first_ns = WallNs(START + first * 5 * MINUTE);
+        let sum = |it: &Group| -> u64 { it.points.iter().map(|it| it.point.rx.bytes.get()).sum() };
+        let sums = found.groups.iter().map(sum).filter(|sum| *sum > 0);
+        let sums: Vec<i64> = sums.map(u64::cast_signed).collect();
+        assert_eq!(sums, raw_sums(place, first).await, "{said}");
+        for group in &found.groups {
+            assert!(group.points.iter().all(|it| it.point.start_ns >= first_ns), "{said}");
+            let Percentile { rx_bits_per_second, tx_bits_per_second, .. } = group.percentile;
+            let none = rx_bits_per_second.or(tx_bits_per_second).is_none();
+            assert_eq!(none, missing > 0 || group.points.is_empty(), "{said}");
+        }
+        let measured = found.groups.iter().map(|it| it.percentile.measured).max();
+        assert_eq!(measured, Some(288 * DAYS - first), "{said}");
+        // The clients, each for itself, come to the same.
+        let each = ask(step, unpacked_max, true).await;
+        assert_eq!(each.missing_days, missing, "{said}");
+        let all: i64 = each.groups.iter().map(|it| sum(it).cast_signed()).sum();
+        assert_eq!(all, sums.iter().sum::<i64>(), "{said}");
+    };
+    let (clients, day, hour) = (3, 288, 12);
+    told(1440, clients * day * 3, 0, 0).await;
+    told(1440, clients * day * 3 - 1, day, 1).await;
+    told(1440, clients * day * 2, day, 1).await;
+    // 20 hours: the last 52 of 72 are missing.
+    told(60, clients * hour * 20, hour * 52, 3).await;
+    told(60, clients * hour * 60, hour * 12, 1).await;
+    assert_eq!(ask(1440, 0, false).await.missing_days, 3);
+    // What is packed costs nothing: of two days that aren't, the newer one is read.
+    store.keep_clock(WallNs(START + DAYS * DAY + HOUR)).await.unwrap();
+    pack(&store).await;
+    told(1440, 0, 0, 0).await;
+    let open = "UPDATE client_days SET version = version + 1, rates = NULL
+                WHERE day < (SELECT max(day) FROM client_days)";
+    place.execute(open).await;
+    told(1440, clients * day, day, 1).await;
+    told(60, 0, 2 * day, 2).await;
+    pack(&store).await;
+    told(60, 0, 0, 0).await;
 }
 
 pub async fn packed_days_that_differ_from_their_rows_are_found(place: &impl Place) {

@@ -12,10 +12,10 @@ const meanSize = (bytes: number, packets: number): string =>
   packets > 0 ? `${(bytes / packets).toFixed(0)} B` : "–";
 
 /** The figures of all points in sight. `averaged`: length of the averages that the percentile is
- *  of; `together`: the percentile of all NICs of the client. */
+ *  of; `together`: the percentile of all NICs of the client. No percentile: it is not known. */
 export function figures(
   points: Points,
-  p95: Record<Direction, number>,
+  p95: Record<Direction, number> | null,
   averaged: string,
   together: Record<Direction, number> | null,
 ): HTMLElement {
@@ -25,13 +25,16 @@ export function figures(
   const sum = { rx: sums(points, "rx"), tx: sums(points, "tx") };
   type Of = (direction: Direction) => string;
   const size: Of = (direction) => meanSize(sum[direction].bytes, sum[direction].packets);
-  const ofAll: Of = (direction) => units.rate(together?.[direction] ?? 0);
+  const ofRange =
+    (p95: Record<Direction, number>): Of =>
+    (direction) =>
+      units.rate(p95[direction]);
   const rows: [string, Cells][] = [
     [t("mean"), both((direction) => units.rate(sum[direction].bytes / seconds))],
     [t("highest"), both((direction) => units.rate(sum[direction].highest))],
     [t("peak"), both((direction) => units.rate(sum[direction].peak))],
-    [t("percentile", averaged), both((direction) => units.rate(p95[direction]))],
-    ...(together ? [[t("percentileOfAll"), both(ofAll)] as [string, Cells]] : []),
+    ...(p95 ? [[t("percentile", averaged), both(ofRange(p95))] as [string, Cells]] : []),
+    ...(together ? [[t("percentileOfAll"), both(ofRange(together))] as [string, Cells]] : []),
     [t("meanSize"), both(size)],
     [t("packetRate"), both((direction) => units.count(sum[direction].packets / seconds))],
     [t("total"), both((direction) => units.bytes(sum[direction].bytes))],

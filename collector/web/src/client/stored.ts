@@ -13,9 +13,8 @@ export type Rates = Record<api.Direction, number>;
 
 /** Rates of a percentile in bytes per second, if anything was measured. */
 export function billed(percentile: api.Percentile | null): Rates | null {
-  if (!percentile || percentile.measured_intervals === 0) return null;
-  const { rx_bits_per_second: rx, tx_bits_per_second: tx } = percentile;
-  return { rx: (rx ?? 0) / 8, tx: (tx ?? 0) / 8 };
+  const { rx_bits_per_second: rx, tx_bits_per_second: tx } = percentile ?? {};
+  return rx == null || tx == null ? null : { rx: rx / 8, tx: tx / 8 };
 }
 
 export class Stored {

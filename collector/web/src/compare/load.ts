@@ -15,11 +15,13 @@ const FIVE_MINUTES = 5 * MINUTE;
 interface Told {
   points: api.Point[];
   p95: Rates | null;
+  /** Days of which the collector tells nothing yet. */
+  missing: number;
 }
 
 export interface Loaded {
   /** Of each: its points and percentile, or why it has none. */
-  found: ({ points: Points; p95: Rates | null } | { failed: string })[];
+  found: ({ points: Points; p95: Rates | null; missing: number } | { failed: string })[];
   /** Distance of points, milliseconds; 0: each NIC has its own. */
   step: number;
 }
@@ -38,7 +40,7 @@ async function ofNic(
   const long = to - from >= LIVE_RANGE;
   const asked = long ? api.percentile({ client, nic, from, to }, signal) : null;
   const [told, p95] = await Promise.all([points, asked]);
-  return { points: told, p95: billed(p95) };
+  return { points: told, p95: billed(p95), missing: 0 };
 }
 
 /** Samples of a NIC, or what they were put together to. */
@@ -63,12 +65,14 @@ async function inSteps(
   if (subject.kind !== "nic") {
     if (subject.kind === "group" && !askable(subject.tags)) throw new Error(t("twoMissing"));
     const whose = subject.kind === "group" ? { tags: subject.tags } : { client: subject.client };
-    const told = (await group(whose, range, step, signal)).group;
-    if (!told) return { points: [], p95: null };
+    const { told: all, group: told } = await group(whose, range, step, signal);
+    const missing = all.missing_days;
+    if (!told) return { points: [], p95: null, missing };
     const { measured_intervals, rx_p95_bits_per_second, tx_p95_bits_per_second, points } = told;
     const rx_bits_per_second = rx_p95_bits_per_second;
     const tx_bits_per_second = tx_p95_bits_per_second;
-    return { points, p95: billed({ measured_intervals, rx_bits_per_second, tx_bits_per_second }) };
+    const p95 = billed({ measured_intervals, rx_bits_per_second, tx_bits_per_second });
+    return { points, p95, missing };
   }
   // In whole steps, the collector puts points together to steps.
   const from = Math.floor(range[0] / step) * step;
@@ -95,7 +99,7 @@ async function all(
   if (gone?.status === "rejected") throw gone.reason;
   return told.map((it) =>
     it.status === "fulfilled"
-      ? { points: new Points(it.value.points), p95: it.value.p95 }
+      ? { ...it.value, points: new Points(it.value.points) }
       : { failed: api.reasonOf(it.reason) },
   );
 }

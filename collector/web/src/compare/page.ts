@@ -34,6 +34,7 @@ function named(subject: Subject): string {
 
 class ComparePage implements Viewed {
   private readonly problem = element("p", { class: "bad", id: "note", role: "status" });
+  private readonly missing = element("p", { class: "warn", id: "missing" });
   private readonly figures = element("div", { id: "compared", class: "wide", tabindex: "0" });
   private readonly view: View;
   private readonly unfollow: () => void;
@@ -59,7 +60,8 @@ class ComparePage implements Viewed {
     const title = element("h2", { id: "title" }, t("comparison"));
     const panel = element("section", { class: "compared" }, this.figures);
     main.append(
-      ...[element("p", {}, back), title, add, this.problem, this.view.element],
+      ...[element("p", {}, back), title, add, this.problem, this.missing],
+      this.view.element,
       element("div", { class: "panels" }, panel),
     );
     const left = asked.slice(MOST).map(named).join(", ");
@@ -169,6 +171,9 @@ class ComparePage implements Viewed {
 
   private take(subjects: readonly Subject[], { found, step }: Loaded): void {
     this.step = step;
+    const days = Math.max(0, ...found.map((told) => ("points" in told ? told.missing : 0)));
+    write(this.missing, days > 0 ? t("missingDays", days) : "");
+    this.missing.hidden = days === 0;
     this.lines = found.map((told, index) => {
       const subject = subjects[index] as Subject;
       const name = named(subject);

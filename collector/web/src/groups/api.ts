@@ -22,6 +22,8 @@ export interface Groups {
   from: string;
   to: string;
   step_ns: number;
+  /** Days that the collector has yet to pack: nothing is told of them. */
+  missing_days: number;
   /** The largest, if there are too many. */
   groups: Group[];
   /** All others together. */

@@ -39,6 +39,7 @@ class GroupPage implements Viewed {
   private readonly heading = element("h2", { id: "title" });
   private readonly facts = element("p", { class: "note", id: "facts" });
   private readonly problem = element("p", { class: "bad", id: "note", role: "status" });
+  private readonly missing = element("p", { class: "warn", id: "missing" });
   private readonly siblings = element("nav", { id: "nics", "aria-label": t("groups") });
   private readonly figures = element("div", { id: "figures" });
   private readonly members = element("div", { id: "members", class: "wide", tabindex: "0" });
@@ -68,7 +69,8 @@ class GroupPage implements Viewed {
     this.members.setAttribute("aria-label", t("membersOf", this.title()));
     const parts = element("section", { class: "members" }, this.members, this.lack);
     main.append(
-      ...[element("p", {}, back), this.heading, this.facts, this.problem, this.siblings],
+      ...[element("p", {}, back), this.heading, this.facts, this.problem, this.missing],
+      this.siblings,
       this.view.element,
       element("div", { class: "panels sums-and-members" }, sums, parts),
     );
@@ -218,8 +220,11 @@ class GroupPage implements Viewed {
   /** What a range comes to. */
   private sumUp(): void {
     const { points, group } = this;
-    const told = figures(points, this.p95(), units.span(300_000), null);
+    const days = this.told?.missing_days ?? 0;
+    const told = figures(points, days > 0 ? null : this.p95(), units.span(300_000), null);
     this.figures.replaceChildren(told);
+    write(this.missing, days > 0 ? t("missingDays", days) : "");
+    this.missing.hidden = days === 0;
     if (!group || points.length === 0) {
       write(this.view.legend, t("noData"));
       return;

@@ -198,6 +198,8 @@ export const en = {
   members: "Members and their shares: {0}",
   otherMembers: "{0} others",
   membersOf: "Members of {0}",
+  missingDays:
+    "Left out: {0} days that the collector has yet to pack, which it does in the background. Sums are without them, and there is no percentile.",
   lacking:
     "{0} of {1} members have fewer measurements than the group: they were not in it all the time, or the sums lack what they carried.",
   lackingLargest:

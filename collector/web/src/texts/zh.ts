@@ -194,6 +194,7 @@ export const zh: Record<keyof typeof en, string> = {
   members: "{0} 个成员及其占比",
   otherMembers: "其他 {0} 个",
   membersOf: "{0} 的成员",
+  missingDays: "缺少 {0} 天：收集器尚未在后台打包这些天的数据。合计不含这些天，也没有百分位数。",
   lacking: "{1} 个成员中有 {0} 个的测量少于本组：它们并非一直在组内，或合计缺少其未测量的流量。",
   lackingLargest:
     "最大的 {1} 个成员中有 {0} 个的测量少于本组：它们并非一直在组内，或合计缺少其未测量的流量。",

@@ -1,5 +1,7 @@
 //! The sums of a group, by interval and by step.
 
+use std::collections::BTreeSet;
+
 use wire::{Bytes, WallNs};
 
 use crate::store::rows::client_days::{DAY_NS, add_bytes, add_figures};
@@ -152,8 +154,20 @@ impl SlicedSums {
         }
     }
 
-    /// The points, oldest first, and the percentile over the whole range.
-    pub fn finish(self) -> (Vec<GroupPoint>, Percentile) {
+    /// The points, oldest first, and the percentile over the whole range. Without the steps that are left out;
+    /// if there are any, there is no percentile.
+    pub fn finish(mut self, left_out: &BTreeSet<usize>) -> (Vec<GroupPoint>, Percentile) {
+        for at in left_out {
+            if let Some(point) = self.points.get_mut(*at) {
+                *point = None;
+            }
+        }
+        for rate in self.rates.iter_mut().filter(|it| it.covered_ns > 0) {
+            let step = place(self.from_ns, rate.start_ns, self.step_ns);
+            if step.is_some_and(|at| left_out.contains(&at)) {
+                *rate = FiveMinuteRow::default();
+            }
+        }
         let steps = self.points.into_iter().enumerate();
         let points = steps.filter_map(|(at, point)| {
             let point = point?;
@@ -177,7 +191,9 @@ impl SlicedSums {
         let points = points.collect();
         let measured: Vec<FiveMinuteRow> =
             self.rates.iter().filter(|it| it.covered_ns > 0).copied().collect();
-        (points, self.percentile.with(&measured))
+        let percentile = self.percentile.with(&measured);
+        let none = Percentile { rx_bits_per_second: None, tx_bits_per_second: None, ..percentile };
+        (points, if left_out.is_empty() { percentile } else { none })
     }
 }
 

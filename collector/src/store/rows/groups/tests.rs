@@ -110,7 +110,7 @@ fn rows_of_nics_are_added_up_by_interval_in_any_order() {
         let point = Point { start_ns, interval_ns: covered, rx, ..Point::default() };
         groups.add(&GroupRow { group: 0, point });
     }
-    let [group] = &groups.finish()[..] else { panic!("one") };
+    let [group] = &groups.finish().groups[..] else { panic!("one") };
     let point = |it: &GroupPoint| {
         let Point { start_ns, rx, interval_ns, .. } = &it.point;
         (*start_ns / FIVE_MINUTES_NS, rx.bytes, *interval_ns)
@@ -156,7 +156,7 @@ fn what_a_day_has_counts_while_the_client_was_a_member_and_only_other_days_are_m
         (day, *interval_ns / FIVE_MINUTES_NS, rx.bytes, *drops)
     };
     let points: Vec<Vec<_>> =
-        groups.finish().iter().map(|it| it.points.iter().map(point).collect()).collect();
+        groups.finish().groups.iter().map(|it| it.points.iter().map(point).collect()).collect();
     // 20 intervals each of 2^0, 2^1 ... 2^13, and 8 of 2^14.
     let all = Bytes(20 * ((1 << 14) - 1) + 8 * (1 << 14));
     let drops = Packets(287 * 288 / 2);
@@ -241,7 +241,7 @@ fn points_are_sums_with_the_highest_peak_and_long_steps_have_a_percentile() {
         let point = Point { start_ns, interval_ns, rx, ..Point::default() };
         groups.add(&GroupRow { group: 0, point });
     }
-    let [group] = &groups.finish()[..] else { panic!("one") };
+    let [group] = &groups.finish().groups[..] else { panic!("one") };
     let points: Vec<_> = group
         .points
         .iter()
