@@ -3,29 +3,26 @@
 //! A day is packed from rows read after its version, and stored only with that version.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use wire::WallNs;
 use wire::frame::flags;
 
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::groups::{day, sums};
+use super::known_days::known;
 use super::partition::Table;
 use super::retention::oldest;
-use super::session::{time, time_ns};
+use super::session::time;
 use super::store::PostgresStore;
 use super::tables::client_days::LOCK;
 use super::values::point;
 use crate::store::port::client_days::PackDays;
 use crate::store::port::error::StoreError;
-use crate::store::rows::client_days::{
-    ClientDay, DaySums, KnownDays, PACKED_MAX, PackedDay, start_of,
-};
+use crate::store::rows::client_days::{ClientDay, DaySums, PACKED_MAX, PackedDay, start_of};
 use crate::store::rows::client_days_proof::DaysProof;
 
 #[async_trait]
@@ -42,30 +39,6 @@ impl PackDays for PostgresStore {
 /// How long the lock is waited for, milliseconds: commits that begin meanwhile queue behind, and most that
 /// run end within this. An import, or a stalled collector, holds it much longer.
 const WAIT_MS: u32 = 100;
-
-/// What is known of days. `oldest_ns`: the start of the first row, or earlier.
-async fn known(client: &Client, oldest_ns: Option<WallNs>) -> Result<KnownDays, Failure> {
-    let known = "SELECT clock, packed_to, rollup_5m_from, (SELECT count(*) FROM clients)
-                 FROM retention";
-    let row = client.query_typed_one(known, &[]).await?;
-    Ok(KnownDays {
-        clock_ns: row.try_get::<_, Option<_>>(0)?.map(time_ns),
-        packed_to_ns: time_ns(row.try_get(1)?),
-        complete_from_ns: time_ns(row.try_get(2)?),
-        oldest_ns,
-        clients: usize::try_from(row.try_get::<_, i64>(3)?).unwrap_or_default(),
-    })
-}
-
-/// The time whose days have yet to be noted as to be packed.
-pub(super) async fn open(client: &Client) -> Result<Range<WallNs>, Failure> {
-    let noted = known(client, None).await?;
-    if noted.packed_to_ns > WallNs(0) {
-        return Ok(noted.open());
-    }
-    let oldest_ns = oldest(client, Table::FiveMinutes).await?;
-    Ok(KnownDays { oldest_ns, ..noted }.open())
-}
 
 async fn end_days(client: &Client) -> Result<bool, Failure> {
     let oldest_ns = oldest(client, Table::FiveMinutes).await?;

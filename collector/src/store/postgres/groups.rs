@@ -7,9 +7,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::frame::flags;
 
-use super::client_days::open;
 use super::error::Failure;
 use super::key::table;
+use super::known_days::open;
 use super::session::time;
 use super::tags::interval;
 use super::values::{point, sum};

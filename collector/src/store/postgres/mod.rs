@@ -30,6 +30,7 @@ mod history;
 mod import;
 mod inventory;
 mod key;
+mod known_days;
 mod lease;
 mod migrate;
 mod minutes;

@@ -2,6 +2,7 @@
 //! had that value. Pure: every store decides the same.
 
 mod budget;
+mod range;
 mod stays;
 mod sums;
 mod windows;
@@ -11,17 +12,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 use wire::WallNs;
-use wire::tag::{Tag, TagKey};
 
 pub(in crate::store) use self::budget::UnpackedDays;
-use self::budget::{Affordable, UNPACKED_MAX, affordable};
+use self::budget::{Affordable, affordable};
+pub use self::range::GroupsRange;
 use self::stays::{Stay, stays_of};
 pub use self::sums::GroupPoint;
 use self::sums::{SlicedSums, is_midnight, length_ns};
 pub(in crate::store) use self::windows::{GroupMember, Window, windows};
 use crate::store::rows::client_days::{Unpacked, days_of, start_of};
 use crate::store::rows::percentile::Percentile;
-use crate::store::rows::rollups::{FIVE_MINUTES_NS, MINUTE_NS};
 use crate::store::rows::series::{Point, Resolution};
 use crate::store::rows::tags::TagInterval;
 
@@ -48,61 +48,6 @@ pub enum TooManyGroups {
          range, or another tag"
     )]
     Changes,
-}
-
-/// The request for the traffic of groups.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupsRange {
-    /// The key whose values are the groups; `None`: one group of all.
-    pub by: Option<TagKey>,
-    /// Each client is a group of its own, and `by` is not looked at.
-    pub each_client: bool,
-    /// Only clients while they had all of these tags.
-    pub having: Vec<Tag>,
-    /// Only this client.
-    pub client: Option<String>,
-    /// Start, nanoseconds since 1970 (UTC).
-    pub from_ns: WallNs,
-    /// End, not included.
-    pub to_ns: WallNs,
-    /// Length of a point, nanoseconds; see [`GroupsRange::new`].
-    pub step_ns: u64,
-    /// Most 5-minute intervals of clients that are read from rows, where days aren't packed.
-    pub unpacked_max: u64,
-}
-
-impl GroupsRange {
-    /// Rounds the step to whole minutes and the range to whole steps since 1970 (UTC), so that every point
-    /// is complete.
-    #[must_use]
-    pub fn new(
-        by: Option<TagKey>,
-        having: Vec<Tag>,
-        (from_ns, to_ns): (WallNs, WallNs),
-        step_ns: u64,
-    ) -> Self {
-        let step_ns = step_ns.div_ceil(MINUTE_NS).max(1).saturating_mul(MINUTE_NS);
-        let from_ns = from_ns.floor(step_ns);
-        let to_ns = WallNs(to_ns.get().div_ceil(step_ns).saturating_mul(step_ns));
-        let unpacked_max = UNPACKED_MAX;
-        Self { by, each_client: false, having, client: None, from_ns, to_ns, step_ns, unpacked_max }
-    }
-
-    /// The rollup that has its points: the coarsest whose intervals tile a step.
-    #[must_use]
-    pub const fn resolution(&self) -> Resolution {
-        if self.step_ns.is_multiple_of(FIVE_MINUTES_NS) {
-            Resolution::FiveMinutes
-        } else {
-            Resolution::Minute
-        }
-    }
-
-    /// The keys that decide about a client.
-    pub(in crate::store) fn keys(&self) -> Vec<String> {
-        let having = self.having.iter().map(Tag::key);
-        self.by.iter().chain(having).map(ToString::to_string).collect()
-    }
 }
 
 /// The traffic of groups.

@@ -2,19 +2,17 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Statement, Transaction, TransactionBehavior, params};
-use wire::WallNs;
 use wire::frame::flags;
 
 use super::error::Failure;
 use super::groups::COLUMNS;
+use super::known_days::known;
 use super::lease::{Reads, Writes};
 use super::query::point;
 use super::store::SqliteStore;
 use crate::store::port::client_days::PackDays;
 use crate::store::port::error::StoreError;
-use crate::store::rows::client_days::{
-    ClientDay, DaySums, KnownDays, PACKED_MAX, PackedDay, start_of,
-};
+use crate::store::rows::client_days::{ClientDay, DaySums, PACKED_MAX, PackedDay, start_of};
 use crate::store::rows::client_days_proof::DaysProof;
 
 #[async_trait]
@@ -32,23 +30,6 @@ impl PackDays for SqliteStore {
         }
         Ok(last)
     }
-}
-
-/// What is known of days.
-pub(super) fn known(db: &Connection) -> rusqlite::Result<KnownDays> {
-    let known = "SELECT clock, packed_to, rollup_5m_from,
-                     (SELECT min((SELECT min(time) FROM bandwidth_5m five
-                          WHERE five.client = nics.client AND five.nic = nics.id)) FROM nics),
-                     (SELECT count(*) FROM clients) FROM retention";
-    db.query_row(known, [], |row| {
-        Ok(KnownDays {
-            clock_ns: row.get::<_, Option<i64>>(0)?.map(WallNs::of_column),
-            packed_to_ns: WallNs::of_column(row.get(1)?),
-            complete_from_ns: WallNs::of_column(row.get(2)?),
-            oldest_ns: row.get::<_, Option<i64>>(3)?.map(WallNs::of_column),
-            clients: row.get::<_, u32>(4)? as usize,
-        })
-    })
 }
 
 fn end_days(db: &mut Connection) -> Result<bool, Failure> {

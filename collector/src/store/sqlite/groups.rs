@@ -4,8 +4,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use wire::frame::flags;
 
-use super::client_days::known;
 use super::error::Failure;
+use super::known_days::known;
 use super::number::bounded;
 use super::query::{point, table};
 use super::tags::interval;

@@ -23,6 +23,7 @@ mod group_commit;
 mod groups;
 mod history;
 mod inventory;
+mod known_days;
 mod lease;
 mod minutes;
 mod number;

@@ -5,16 +5,11 @@ use std::ops::Range;
 
 use wire::WallNs;
 
-use super::GroupsRange;
+use super::range::GroupsRange;
 use super::windows::GroupMember;
 use crate::store::rows::client_days::{days_of, start_of};
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::series::Resolution;
-
-/// Most 5-minute intervals of clients that are read from rows for an answer: 2,000 days of clients, which
-/// with two NICs each take 2.5 to 6.6 s on a busy machine. What agents of 1,000 hosts sent since midnight, and
-/// the day before until it is packed, are among them.
-pub(super) const UNPACKED_MAX: u64 = 2000 * 288;
 
 /// What is read, and what isn't.
 #[derive(Debug, PartialEq, Eq)]

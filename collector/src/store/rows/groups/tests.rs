@@ -1,9 +1,11 @@
 //! Tests of groups.
 
+use wire::tag::{Tag, TagKey};
 use wire::{Bytes, Packets};
 
 use super::*;
 use crate::store::rows::client_days::DaySums;
+use crate::store::rows::rollups::{FIVE_MINUTES_NS, MINUTE_NS};
 use crate::store::rows::series::PointCounts;
 use crate::store::rows::tags::TagSource;
 
