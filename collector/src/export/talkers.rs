@@ -159,8 +159,9 @@ mod tests {
 
     use super::super::lines::ExportFormat;
     use super::*;
+    use crate::store::rows::talker_entries::UnreadableTalkers;
     use crate::store::rows::talkers::TalkersDirection;
-    use crate::store::rows::talkers::{OwnerId, StoredList, UnreadableTalkers};
+    use crate::store::rows::talkers::{OwnerId, StoredList};
 
     fn list() -> ExportList {
         let talker = |address: [u8; 4], bytes, owner| Talker {

@@ -28,12 +28,13 @@ const VIEWS: [&str; 8] = [
 ];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 7] = [
+const OF_ALL_CLIENTS: [&str; 8] = [
     // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
     "SELECT 1 FROM",
     // The proof of talkers, and the search for an address.
     "SELECT t.time, t.interval_ns, t.kind, t.direction, t.total_bytes, t.total_packets, t.rest_bytes",
+    "SELECT t.nic, t.time, t.interval_ns",
     // The sums of the NICs of an account.
     "SELECT k.place, b.time, covered_ns,",
     // The sums of groups of clients, and which of too many groups are the largest.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use settings::InFull;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_postgres::Client;
 
 use super::connect::PostgresConfig;
@@ -20,6 +20,8 @@ use crate::time::now_ns;
 #[derive(Debug)]
 pub(super) struct Postgres {
     pool: Pool,
+    /// The right to read with a second connection, of which the pool has one more.
+    pub(super) second: Semaphore,
     access: SchemaAccess,
     /// The schema is up to date.
     migrated: OnceCell<()>,
@@ -42,7 +44,8 @@ impl Postgres {
     pub(super) fn new(config: PostgresConfig, access: SchemaAccess) -> Self {
         let partitions = Mutex::new(BTreeSet::new());
         let (migrated, is_spread) = (OnceCell::new(), AtomicBool::new(false));
-        Self { pool: Pool::new(config), access, migrated, is_spread, partitions }
+        let (pool, second) = (Pool::new(config), Semaphore::new(1));
+        Self { pool, second, access, migrated, is_spread, partitions }
     }
 
     pub(super) const fn config(&self) -> &PostgresConfig {

@@ -11,8 +11,8 @@ use super::connect::PostgresConfig;
 use super::error::Failure;
 use super::settings::NOTICED;
 
-/// Connections besides the committing one: two more than HTTP queries may use (`http.limits.queries`),
-/// so that connecting agents find one free.
+/// Connections besides the committing one: two more than HTTP queries may use (`http.limits.queries`): one
+/// is for the second half of a search, and connecting agents find one free.
 pub(super) const CONNECTIONS: usize = 6;
 
 /// How long a place stays taken after its connection was aborted: slightly longer than the connection

@@ -2,8 +2,8 @@
 
 mod export;
 mod rows;
+mod search;
 
-use std::collections::HashMap;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -25,12 +25,12 @@ use super::store::PostgresStore;
 use super::values::{instant, number};
 use crate::store::port::error::StoreError;
 use crate::store::port::talkers::TalkersReader;
-use crate::store::rows::nics::NicId;
 use crate::store::rows::series::NicRange;
+use crate::store::rows::talker_entries::ENTRIES;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
-use crate::store::rows::talker_search::{FoundTalkers, TalkerSearch, TalkersFound};
+use crate::store::rows::talker_search::{TalkerSearch, TalkersFound};
 use crate::store::rows::talkers::{
-    ENTRIES, LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
+    LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
 };
 use crate::store::rows::talkers_at::TalkersAt;
 use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};
@@ -42,7 +42,7 @@ impl TalkersReader for PostgresStore {
     }
 
     async fn search_talkers(&self, search: &TalkerSearch) -> Result<TalkersFound, StoreError> {
-        self.lease(async |db| find(db, search).await).await
+        search::find(self, search).await
     }
 
     async fn talkers_at(&self, at: &TalkersAt) -> Result<Option<Talkers>, StoreError> {
@@ -108,41 +108,6 @@ async fn talkers_of(db: &Client, range: &TalkersRange) -> Result<GroupedTalkers,
         read(&mut |list| answer.fill(by, list)).await?;
     }
     Ok(answer)
-}
-
-async fn find(db: &Client, search: &TalkerSearch) -> Result<TalkersFound, Failure> {
-    let needle = search.needle();
-    let (from, to) = (time(search.from_ns), time(search.to_ns));
-    let mut params: Vec<(&(dyn ToSql + Sync), Type)> =
-        vec![(&from, Type::TIMESTAMPTZ), (&to, Type::TIMESTAMPTZ)];
-    let mut having = String::new();
-    if !needle.bytes.is_empty() {
-        let of = |column: &&str| format!("position($3 in t.{column}) > 0");
-        let any: Vec<String> = needle.columns.iter().map(of).collect();
-        having = format!(" AND ({})", any.join(" OR "));
-        params.push((&needle.bytes, Type::BYTEA));
-    }
-    let select = format!(
-        "SELECT {}, t.nic FROM talkers t WHERE t.time >= $1 AND t.time < $2{having}",
-        columns()
-    );
-    let mut found = FoundTalkers::new(search);
-    {
-        let rows = db.query_typed_raw(&select, params).await?;
-        let mut rows = std::pin::pin!(rows);
-        while let Some(row) = rows.try_next().await? {
-            let nic: NicId = row.try_get(4 + LIST.len() + ENTRIES.len())?;
-            found.add(nic, &list(&row)?);
-        }
-    }
-    let nics: Vec<NicId> = found.nics();
-    let select = "SELECT n.id, c.client_id, n.name FROM nics n JOIN clients c ON c.id = n.client
-                  WHERE n.id = ANY ($1) AND c.forgotten_at IS NULL";
-    let mut names = HashMap::new();
-    for row in db.query_typed(select, &[(&nics, Type::INT4_ARRAY)]).await? {
-        names.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
-    }
-    Ok(found.finish(&names))
 }
 
 async fn record_at(db: &Client, at: &TalkersAt) -> Result<Option<Talkers>, Failure> {

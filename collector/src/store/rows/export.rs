@@ -7,7 +7,8 @@ use wire::talkers::TalkerOwner;
 use wire::{Seq, WallNs};
 
 use crate::store::rows::series::{NicRange, Point};
-use crate::store::rows::talkers::{OwnerId, StoredList, UnreadableTalkers};
+use crate::store::rows::talker_entries::UnreadableTalkers;
+use crate::store::rows::talkers::{OwnerId, StoredList};
 
 /// The range of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]

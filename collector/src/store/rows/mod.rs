@@ -27,6 +27,7 @@ pub mod sign_outs;
 pub mod split;
 pub mod tables;
 pub mod tags;
+pub mod talker_entries;
 pub mod talker_groups;
 pub mod talker_record;
 pub mod talker_search;

@@ -7,7 +7,10 @@ use wire::talkers::{TalkersKind, address_bytes};
 use wire::{Bytes, Packets, WallNs};
 
 use crate::store::rows::rollups::MINUTE_NS;
-use crate::store::rows::talkers::{StoredList, TalkersDirection, UnreadableTalkers};
+use crate::store::rows::talker_entries::{
+    ENTRIES, Entries, EntryColumns, SEARCHED, UnreadableTalkers,
+};
+use crate::store::rows::talkers::{LIST, TalkersDirection};
 
 /// The request: an address or a prefix, and a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl TalkerSearch {
             if is_number { &["addresses", "others"] } else { &["long_addresses"] };
         // A short prefix of IPv6 may hold all of IPv4.
         let holds_v4 =
-            !self.address.is_ipv4() && self.matches(address_bytes(Ipv4Addr::BROADCAST.into()));
+            !self.address.is_ipv4() && self.wanted().has(address_bytes(Ipv4Addr::BROADCAST.into()));
         Needle { bytes: if holds_v4 { vec![] } else { bytes }, columns }
     }
 
@@ -101,8 +104,21 @@ impl TalkerSearch {
     /// each is worth it, and so few that none is worth sparing.
     #[must_use]
     pub fn pieces(&self) -> Vec<Self> {
+        self.cut(self.length().div_ceil(PIECES_MAX).max(PIECE_NS))
+    }
+
+    /// The same search over both halves of the range, for a store that reads them side by side.
+    #[must_use]
+    pub fn halves(&self) -> Vec<Self> {
+        self.cut(self.length().div_ceil(2))
+    }
+
+    const fn length(&self) -> u64 {
+        self.to_ns.get().saturating_sub(self.from_ns.get())
+    }
+
+    fn cut(&self, length: u64) -> Vec<Self> {
         let Self { from_ns, to_ns, .. } = *self;
-        let length = to_ns.get().saturating_sub(from_ns.get()).div_ceil(PIECES_MAX).max(PIECE_NS);
         let mut pieces = Vec::new();
         let mut start_ns = from_ns;
         while start_ns < to_ns {
@@ -113,12 +129,88 @@ impl TalkerSearch {
         pieces
     }
 
-    /// True if an address of a key is searched for.
-    #[must_use]
-    pub fn matches(&self, address: [u8; 16]) -> bool {
-        let (wanted, bits) = self.mapped();
-        let differs = u128::from_be_bytes(wanted) ^ u128::from_be_bytes(address);
-        differs.leading_zeros() as usize >= bits && address != [0; 16]
+    /// What is searched for.
+    fn wanted(&self) -> Wanted {
+        let (address, bits) = self.mapped();
+        Wanted { address: u128::from_be_bytes(address), bits }
+    }
+}
+
+/// Addresses that begin as one does.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    address: u128,
+    /// So many bits of it.
+    bits: usize,
+}
+
+impl Wanted {
+    /// True if an address of a key is one of them.
+    fn has(self, address: [u8; 16]) -> bool {
+        let address = u128::from_be_bytes(address);
+        (address ^ self.address).leading_zeros() as usize >= self.bits && address != 0
+    }
+}
+
+/// Number of the first of [`LIST`] that a search reads.
+pub const TOTALS: usize = 4;
+
+/// The columns of a [`SearchedRow`] after that of the NIC, for a query: a search of a fleet reads millions of
+/// rows, and each column of each has its cost.
+#[must_use]
+pub fn searched_columns() -> String {
+    let key = ["time", "interval_ns", "kind", "direction"];
+    let columns = key.iter().chain(&LIST[..TOTALS]).chain(&ENTRIES[..SEARCHED]);
+    let columns: Vec<String> = columns.map(|name| format!("t.{name}")).collect();
+    columns.join(", ")
+}
+
+/// A list as far as a search reads it.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchedRow<'a> {
+    /// Start of the interval, nanoseconds since 1970 (UTC).
+    pub start_ns: WallNs,
+    /// Length of the interval, nanoseconds.
+    pub interval_ns: u64,
+    /// Why it was made, a [`TalkersKind`].
+    pub kind: u8,
+    /// A [`TalkersDirection`].
+    pub direction: u8,
+    /// Values of the first of [`LIST`]: bytes and packets of all, and of the rest.
+    pub totals: [u64; TOTALS],
+    /// Values of the first of [`ENTRIES`].
+    pub entries: EntryColumns<'a>,
+}
+
+/// What entries of one row had.
+#[derive(Debug, Default)]
+struct Named {
+    bytes: u64,
+    packets: u64,
+    entries: usize,
+}
+
+impl SearchedRow<'_> {
+    fn named(&self, wanted: Wanted) -> Result<(TalkersDirection, Named), UnreadableTalkers> {
+        let direction = TalkersDirection::of(self.direction).ok_or(UnreadableTalkers::Direction)?;
+        let [total_bytes, total_packets, rest_bytes, rest_packets] = self.totals;
+        let mut sums = (Some(rest_bytes), Some(rest_packets));
+        let mut named = Named::default();
+        for talker in Entries::of(&self.entries)?.talkers() {
+            let talker = talker?;
+            let (bytes, packets) = (talker.bytes.get(), talker.packets.get());
+            let add = |sum: Option<u64>, more| sum.and_then(|sum| sum.checked_add(more));
+            sums = (add(sums.0, bytes), add(sums.1, packets));
+            if wanted.has(talker.key.address) || wanted.has(talker.key.other) {
+                named.bytes = named.bytes.saturating_add(bytes);
+                named.packets = named.packets.saturating_add(packets);
+                named.entries += 1;
+            }
+        }
+        if sums != (Some(total_bytes), Some(total_packets)) {
+            return Err(UnreadableTalkers::Total);
+        }
+        Ok((direction, named))
     }
 }
 
@@ -126,6 +218,7 @@ impl TalkerSearch {
 #[derive(Debug)]
 pub struct FoundTalkers<'a, K> {
     search: &'a TalkerSearch,
+    wanted: Wanted,
     parts: FoundParts<K>,
 }
 
@@ -158,34 +251,29 @@ impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
     /// Nothing yet.
     #[must_use]
     pub fn new(search: &'a TalkerSearch) -> Self {
-        Self { search, parts: FoundParts { found: HashMap::new(), unreadable: 0 } }
+        let parts = FoundParts { found: HashMap::new(), unreadable: 0 };
+        Self { search, wanted: search.wanted(), parts }
     }
 
     /// Adds a list of a NIC, if it names the address. One that can't be read is counted.
-    pub fn add(&mut self, nic: K, stored: &Result<StoredList, UnreadableTalkers>) {
-        let Ok(stored) = stored else {
-            self.parts.unreadable += 1;
-            return;
+    pub fn add(&mut self, nic: K, row: &SearchedRow<'_>) {
+        let (direction, named) = match row.named(self.wanted) {
+            Ok((_, Named { entries: 0, .. })) => return,
+            Ok(found) => found,
+            Err(_) => {
+                self.parts.unreadable += 1;
+                return;
+            }
         };
-        let wanted = |address| self.search.matches(address);
-        let talkers = stored.list.talkers.iter();
-        let mut named =
-            talkers.filter(|it| wanted(it.key.address) || wanted(it.key.other)).peekable();
-        if named.peek().is_none() {
-            return;
-        }
-        let parts = self.parts.found.entry((nic, stored.direction)).or_default();
-        let [minutes, moments] = parts;
-        let part = if stored.kind == TalkersKind::Moment as u8 { moments } else { minutes };
-        for talker in named {
-            part.bytes = part.bytes.saturating_add(talker.bytes);
-            part.packets = part.packets.saturating_add(talker.packets);
-        }
+        let [minutes, moments] = self.parts.found.entry((nic, direction)).or_default();
+        let part = if row.kind == TalkersKind::Moment as u8 { moments } else { minutes };
+        part.bytes = part.bytes.saturating_add(Bytes(named.bytes));
+        part.packets = part.packets.saturating_add(Packets(named.packets));
+        let [_, _, rest_bytes, _] = row.totals;
         // Of an address there may be services that the list leaves out.
-        part.error_bytes = part.error_bytes.saturating_add(stored.list.rest().0);
+        part.error_bytes = part.error_bytes.saturating_add(Bytes(rest_bytes));
         part.records += 1;
-        let end_ns = stored.start_ns.saturating_add(stored.interval_ns);
-        part.reach(stored.start_ns, end_ns);
+        part.reach(row.start_ns, row.start_ns.saturating_add(row.interval_ns));
     }
 
     /// Adds what was found in another part of the range.
@@ -250,6 +338,7 @@ mod tests {
     use wire::talkers::{Talker, TalkerKey, TalkerList};
 
     use super::*;
+    use crate::store::rows::talkers::StoredList;
 
     fn search(address: &str, prefix: u8) -> TalkerSearch {
         let address = address.parse().unwrap();
@@ -267,8 +356,8 @@ mod tests {
             ("2001:db8::1", 45, "2001:db8:7::", "2001:db8:8::"),
             ("2001:db8::1", 0, "2001:db8:8::", "::"),
         ] {
-            let search = search(net, prefix);
-            let matches = |address: &str| search.matches(address_bytes(address.parse().unwrap()));
+            let wanted = search(net, prefix).wanted();
+            let matches = |address: &str| wanted.has(address_bytes(address.parse().unwrap()));
             assert!(matches(inside) && !matches(outside), "{net}/{prefix}");
         }
     }
@@ -304,6 +393,8 @@ mod tests {
             let (from_ns, to_ns) = (WallNs(from), WallNs(to));
             let found = TalkerSearch { from_ns, to_ns, ..search("::1", 128) }.pieces();
             assert_eq!(found.len(), pieces, "{from} {to}");
+            let halves = TalkerSearch { from_ns, to_ns, ..search("::1", 128) }.halves();
+            assert_eq!(halves.len() as u64, to.saturating_sub(from).min(2), "{halves:?}");
             let tiled = found.windows(2).all(|two| two[0].to_ns == two[1].from_ns);
             let ends = found.first().zip(found.last()).map(|(a, b)| (a.from_ns, b.to_ns));
             assert!(tiled && ends.is_none_or(|ends| ends == (from_ns, to_ns)), "{found:?}");
@@ -323,15 +414,28 @@ mod tests {
             };
             let (start_ns, interval_ns, kind) = (WallNs(start), 60, (start % 2) as u8);
             let direction = TalkersDirection::Tx;
-            Ok(StoredList { start_ns, interval_ns, kind, direction, list, owners: vec![] })
+            StoredList { start_ns, interval_ns, kind, direction, list, owners: vec![] }
         };
         let search = search("10.0.0.1", 32);
         let rows = [(1, list(100, 7)), (2, list(201, 9)), (1, list(40, 11)), (1, list(61, 90))];
-        let unreadable = (2, Err(UnreadableTalkers::Total));
-        let rows: Vec<_> = rows.into_iter().chain([unreadable]).collect();
-        let of = |rows: &[(u8, _)]| {
+        let mut rows = rows.map(|(nic, list)| (nic, list.figures(), list)).to_vec();
+        let (nic, mut figures, list) = rows[0].clone();
+        figures[0] += 1;
+        rows.push((nic, figures, list));
+        let of = |rows: &[(u8, [u64; LIST.len()], StoredList)]| {
             let mut found = FoundTalkers::new(&search);
-            rows.iter().for_each(|(nic, list)| found.add(*nic, list));
+            for (nic, figures, list) in rows {
+                let packed = list.entries();
+                let row = SearchedRow {
+                    start_ns: list.start_ns,
+                    interval_ns: list.interval_ns,
+                    kind: list.kind,
+                    direction: list.direction as u8,
+                    totals: *figures.first_chunk().unwrap(),
+                    entries: std::array::from_fn(|at| packed[at].as_deref()),
+                };
+                found.add(*nic, &row);
+            }
             found
         };
         let names = [1, 2].map(|nic| (nic, (format!("host-{nic}"), "eth0".to_owned()))).into();

@@ -1,18 +1,17 @@
 //! Rows of `talkers`: a list of one NIC, interval and direction, and the owners that it refers to. Pure:
-//! every store writes the same bytes.
-//!
-//! Each figure of the entries is a column with all of them in a row: as many bytes per entry as its largest
-//! value needs, the highest first, so that SQL can read them. An IPv4 address is such a number; an IPv6
-//! address is the number of one in a column of its own, below 2^24 as no IPv4 address that is in use. Owners are hosts' long and lasting names: a table of their own has each once.
+//! every store writes the same bytes. Owners are hosts' long and lasting names: a table of their own has
+//! each once.
 
 use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
 use settings::InFull;
-use wire::talkers::{
-    KeyKind, TALKERS_MAX, Talker, TalkerKey, TalkerList, TalkerOwner, Talkers, TalkersKind,
-};
+use wire::talkers::{KeyKind, Talker, TalkerList, TalkerOwner, Talkers, TalkersKind};
 use wire::{Bytes, Packets, WallNs};
+
+use crate::store::rows::talker_entries::{
+    ENTRIES, Entries, EntryColumns, PackedEntries, UnreadableTalkers, pack,
+};
 
 /// Which way traffic went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,20 +104,6 @@ pub const LIST: [&str; 8] = [
     "distinct_error",
 ];
 
-/// Columns with a figure of each entry, in the order of [`StoredList::entries`].
-pub const ENTRIES: [&str; 10] = [
-    "key_kinds",
-    "protocols",
-    "ports",
-    "addresses",
-    "others",
-    "long_addresses",
-    "bytes",
-    "packets",
-    "owners",
-    "owner_ids",
-];
-
 /// The columns that [`StoredList::of_row`] takes, for a query.
 #[must_use]
 pub fn columns() -> String {
@@ -127,12 +112,6 @@ pub fn columns() -> String {
         key.iter().chain(&LIST).chain(&ENTRIES).map(|name| format!("t.{name}")).collect();
     columns.join(", ")
 }
-
-/// Values of [`ENTRIES`]. `None` where no entry has any.
-pub type EntryColumns = [Option<Vec<u8>>; ENTRIES.len()];
-
-/// What the first 12 bytes of an IPv4 address are.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 impl StoredList {
     /// Both lists of a record.
@@ -173,29 +152,8 @@ impl StoredList {
 
     /// Values of [`ENTRIES`].
     #[must_use]
-    pub fn entries(&self) -> EntryColumns {
-        let talkers = &self.list.talkers;
-        let of = |figure: fn(&Talker) -> u64| talkers.iter().map(figure).collect::<Vec<_>>();
-        let owners = of(|it| it.owner.into());
-        let known = owners.iter().any(|owner| *owner > 0);
-        let mut long = Vec::new();
-        let mut address = |address: [u8; 16]| short(address, &mut long);
-        let addresses: Vec<u64> = talkers.iter().map(|it| address(it.key.address)).collect();
-        let others: Vec<u64> = talkers.iter().map(|it| address(it.key.other)).collect();
-        let forwarded = others.iter().any(|other| *other > 0);
-        let ids: Vec<u8> = self.owners.iter().flat_map(|owner| owner.0.to_be_bytes()).collect();
-        [
-            Some(numbers(&of(|it| it.key.kind.into()), 1)),
-            Some(numbers(&of(|it| it.key.protocol.into()), 1)),
-            Some(numbers(&of(|it| it.key.port.into()), 2)),
-            Some(numbers(&addresses, 0)),
-            forwarded.then(|| numbers(&others, 0)),
-            (!long.is_empty()).then(|| long.concat()),
-            Some(numbers(&of(|it| it.bytes.get()), 0)),
-            Some(numbers(&of(|it| it.packets.get()), 0)),
-            known.then(|| numbers(&owners, 1)),
-            known.then_some(ids),
-        ]
+    pub fn entries(&self) -> PackedEntries {
+        pack(&self.list.talkers, self.owners.iter().map(|owner| owner.0))
     }
 
     /// The list of a row.
@@ -206,12 +164,14 @@ impl StoredList {
         (start_ns, interval_ns): (WallNs, u64),
         (kind, direction): (u8, u8),
         figures: [u64; LIST.len()],
-        entries: &EntryColumns,
+        entries: &EntryColumns<'_>,
     ) -> Result<Self, UnreadableTalkers> {
         let direction = TalkersDirection::of(direction).ok_or(UnreadableTalkers::Direction)?;
         let [total_bytes, total_packets, rest_bytes, rest_packets, figures @ ..] = figures;
         let [error_bytes, unlisted_bytes, distinct, distinct_error] = figures;
-        let (talkers, owners) = read(entries)?;
+        let entries = Entries::of(entries)?;
+        let talkers: Vec<Talker> = entries.talkers().collect::<Result<_, _>>()?;
+        let owners = entries.owner_ids().map(OwnerId).collect();
         let bytes = talkers.iter().map(|it| it.bytes.get()).try_fold(rest_bytes, u64::checked_add);
         let packets =
             talkers.iter().map(|it| it.packets.get()).try_fold(rest_packets, u64::checked_add);
@@ -291,122 +251,10 @@ pub fn record(
     Some(record)
 }
 
-/// Numbers, each with so many bytes; 0: as many as the largest needs, at least one.
-fn numbers(numbers: &[u64], width: usize) -> Vec<u8> {
-    let most = numbers.iter().copied().max().unwrap_or_default();
-    let needed = (u64::BITS - most.leading_zeros()).div_ceil(8).max(1) as usize;
-    let width = if width == 0 { needed } else { width };
-    let bytes = |number: &u64| number.to_be_bytes().into_iter().skip(size_of::<u64>() - width);
-    numbers.iter().flat_map(bytes).collect()
-}
-
-/// Numbers below this are of long addresses. As IPv4 addresses they would begin with 0, which no host has.
-const LONG: u64 = 1 << 24;
-
-/// An address as a number: 0 without one.
-fn short(address: [u8; 16], long: &mut Vec<[u8; 16]>) -> u64 {
-    if address == [0; 16] {
-        return 0;
-    }
-    let [.., a, b, c, d] = address;
-    if address.starts_with(&MAPPED) && a > 0 {
-        return u32::from_be_bytes([a, b, c, d]).into();
-    }
-    let at = long.iter().position(|it| *it == address).unwrap_or_else(|| {
-        long.push(address);
-        long.len() - 1
-    });
-    at as u64 + 1
-}
-
-/// The address of a number; `None` if it is of a long one that is missing.
-fn address(number: u64, long: &[[u8; 16]]) -> Option<[u8; 16]> {
-    if number < LONG {
-        let Some(at) = number.checked_sub(1) else { return Some([0; 16]) };
-        return long.get(usize::try_from(at).ok()?).copied();
-    }
-    let mut address = [0; 16];
-    let (before, last) = address.split_at_mut(MAPPED.len());
-    before.copy_from_slice(&MAPPED);
-    last.copy_from_slice(&u32::try_from(number).ok()?.to_be_bytes());
-    Some(address)
-}
-
-/// Why a row of talkers is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum UnreadableTalkers {
-    /// Columns of different lengths.
-    #[error("their columns have different numbers of entries")]
-    Columns,
-    /// An unknown direction.
-    #[error("their direction is unknown")]
-    Direction,
-    /// An unknown kind.
-    #[error("their kind is unknown")]
-    Kind,
-    /// An unknown kind of key.
-    #[error("a key is of an unknown kind")]
-    KeyKind,
-    /// Entries and rest are not the total.
-    #[error("entries and rest are not the total")]
-    Total,
-    /// Not the largest first.
-    #[error("the largest is not the first")]
-    Order,
-    /// The bound of unlisted talkers is below the error.
-    #[error("unlisted ones have less than the error")]
-    Unlisted,
-}
-
 /// A text for whoever wanted to read it.
 #[must_use]
 pub fn unreadable(error: UnreadableTalkers) -> String {
     format!("a list of talkers can't be read, as {}; `collector fsck` says which", error.in_full())
-}
-
-/// The entries of a row and its owners.
-fn read(columns: &EntryColumns) -> Result<(Vec<Talker>, Vec<OwnerId>), UnreadableTalkers> {
-    let wrong = UnreadableTalkers::Columns;
-    let [kinds, protocols, ports, addresses, others, long, bytes, packets, owners, ids] = columns;
-    let count = kinds.as_ref().ok_or(wrong)?.len();
-    if count > TALKERS_MAX {
-        return Err(wrong);
-    }
-    let of = |column: &Option<Vec<u8>>, most: usize| -> Result<Vec<u64>, UnreadableTalkers> {
-        let Some(column) = column else { return Ok(vec![0; count]) };
-        let width = column.len().checked_div(count).unwrap_or(1);
-        if column.len() != width * count || width == 0 || width > most {
-            return Err(wrong);
-        }
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        Ok(column.chunks_exact(width).map(number).collect())
-    };
-    let (kinds, protocols, ports) = (of(kinds, 1)?, of(protocols, 1)?, of(ports, 2)?);
-    let (bytes, packets, owners) = (of(bytes, 8)?, of(packets, 8)?, of(owners, 1)?);
-    let (addresses, others) = (of(addresses, 4)?, of(others, 4)?);
-    let (long, cut) = long.as_deref().unwrap_or_default().as_chunks();
-    let (ids, odd) = ids.as_deref().unwrap_or_default().as_chunks();
-    let ids: Vec<OwnerId> = ids.iter().map(|id| OwnerId(i64::from_be_bytes(*id))).collect();
-    let no_owner = owners.iter().any(|owner| *owner > ids.len() as u64);
-    if !odd.is_empty() || !cut.is_empty() || no_owner {
-        return Err(wrong);
-    }
-    let mut talkers = Vec::with_capacity(count);
-    for at in 0..count {
-        let number = |column: &[u64]| column.get(at).copied().unwrap_or_default();
-        let small = |column| u8::try_from(number(column)).unwrap_or_default();
-        let key = TalkerKey {
-            kind: small(&kinds),
-            protocol: small(&protocols),
-            port: u16::try_from(number(&ports)).unwrap_or_default(),
-            address: address(number(&addresses), long).ok_or(wrong)?,
-            other: address(number(&others), long).ok_or(wrong)?,
-        };
-        let (bytes, packets) = (Bytes(number(&bytes)), Packets(number(&packets)));
-        let owner = u16::try_from(number(&owners)).unwrap_or_default();
-        talkers.push(Talker { key, bytes, packets, owner });
-    }
-    Ok((talkers, ids))
 }
 
 #[cfg(test)]

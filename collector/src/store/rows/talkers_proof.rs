@@ -8,7 +8,8 @@ use settings::InFull;
 use wire::WallNs;
 
 use crate::store::rows::nics::NicId;
-use crate::store::rows::talkers::{StoredList, UnreadableTalkers};
+use crate::store::rows::talker_entries::UnreadableTalkers;
+use crate::store::rows::talkers::StoredList;
 use crate::time::Time;
 
 /// What was found in all lists.

@@ -24,10 +24,11 @@ use crate::store::port::error::StoreError;
 use crate::store::port::talkers::TalkersReader;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::series::NicRange;
+use crate::store::rows::talker_entries::ENTRIES;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
 use crate::store::rows::talker_search::{TalkerSearch, TalkersFound};
 use crate::store::rows::talkers::{
-    ENTRIES, LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
+    LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
 };
 use crate::store::rows::talkers_at::TalkersAt;
 use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};

@@ -13,7 +13,8 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::number::int8;
 use crate::store::postgres::session::time;
 use crate::store::rows::facts::NicIndex;
-use crate::store::rows::talkers::{ENTRIES, LIST, OwnerId, SEEN_NS, StoredList, owners_of};
+use crate::store::rows::talker_entries::ENTRIES;
+use crate::store::rows::talkers::{LIST, OwnerId, SEEN_NS, StoredList, owners_of};
 
 /// Most cached owners.
 const KNOWN_MAX: usize = 100_000;

@@ -8,7 +8,9 @@ use wire::talkers::TalkerOwner;
 
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::values::{instant, number};
-use crate::store::rows::talkers::{EntryColumns, LIST, OwnerId, StoredList, UnreadableTalkers};
+use crate::store::rows::talker_entries::{EntryColumns, SEARCHED, UnreadableTalkers};
+use crate::store::rows::talker_search::{SearchedRow, TOTALS};
+use crate::store::rows::talkers::{LIST, OwnerId, StoredList};
 
 /// The list of a row of [`crate::store::rows::talkers::columns`].
 pub(super) fn list(row: &Row) -> Result<Result<StoredList, UnreadableTalkers>, Error> {
@@ -23,6 +25,22 @@ pub(super) fn list(row: &Row) -> Result<Result<StoredList, UnreadableTalkers>, E
     }
     let interval = (instant(row, 0)?, number(row, 1)?);
     Ok(StoredList::of_row(interval, (small(2)?, small(3)?), figures, &entries))
+}
+
+/// A row of a NIC and [`crate::store::rows::talker_search::searched_columns`].
+pub(super) fn searched(row: &Row) -> Result<SearchedRow<'_>, Error> {
+    let small = |at| row.try_get::<_, i16>(at).map(|it| u8::try_from(it).unwrap_or(u8::MAX));
+    let mut totals = [0; TOTALS];
+    for (at, figure) in (5..).zip(&mut totals) {
+        *figure = number(row, at)?;
+    }
+    let mut entries = EntryColumns::default();
+    for (at, column) in (5 + TOTALS..).zip(entries.iter_mut().take(SEARCHED)) {
+        *column = row.try_get(at)?;
+    }
+    let (start_ns, interval_ns) = (instant(row, 1)?, number(row, 2)?);
+    let (kind, direction) = (small(3)?, small(4)?);
+    Ok(SearchedRow { start_ns, interval_ns, kind, direction, totals, entries })
 }
 
 /// The names of a client's owners.

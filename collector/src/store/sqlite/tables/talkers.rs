@@ -10,7 +10,8 @@ use wire::talkers::Talkers;
 
 use super::nics::{NicIds, ids};
 use crate::store::rows::facts::NicIndex;
-use crate::store::rows::talkers::{ENTRIES, LIST, SEEN_NS, StoredList, owners_of};
+use crate::store::rows::talker_entries::ENTRIES;
+use crate::store::rows::talkers::{LIST, SEEN_NS, StoredList, owners_of};
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::int;
 

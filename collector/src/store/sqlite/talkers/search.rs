@@ -7,13 +7,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::rows::list;
+use super::rows::searched;
 use crate::store::port::error::StoreError;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::talker_search::{
-    FoundParts, FoundTalkers, Needle, TalkerSearch, TalkersFound,
+    FoundParts, FoundTalkers, Needle, TalkerSearch, TalkersFound, searched_columns,
 };
-use crate::store::rows::talkers::{ENTRIES, LIST, columns};
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::lease::Readers;
 
@@ -44,14 +43,14 @@ fn piece_of(db: &mut Connection, piece: &TalkerSearch) -> Result<FoundParts<NicI
     let any: Vec<String> = places.iter().map(|it| format!("instr(t.{it}, ?3) > 0")).collect();
     let having = if bytes.is_empty() { "?3 = x''" } else { &any.join(" OR ") };
     let mut select = db.prepare_cached(&format!(
-        "SELECT {}, t.nic FROM talkers t WHERE t.time >= ?1 AND t.time < ?2 AND ({having})",
-        columns()
+        "SELECT t.nic, {} FROM talkers t WHERE t.time >= ?1 AND t.time < ?2 AND ({having})",
+        searched_columns()
     ))?;
     let times = [piece.from_ns, piece.to_ns].map(|it| Value::from(it.to_column()));
     let mut rows = select.query(params_from_iter(times.into_iter().chain([Value::Blob(bytes)])))?;
     let mut found = FoundTalkers::new(piece);
     while let Some(row) = rows.next()? {
-        found.add(row.get(4 + LIST.len() + ENTRIES.len())?, &list(row)?);
+        found.add(row.get(0)?, &searched(row)?);
     }
     Ok(found.parts())
 }
