@@ -371,7 +371,14 @@ const COLUMNS: &[(&str, &str)] = &[
         "Of each entry: the remote end, a number: 0 none, below 2^24 the place from 1 in `long_addresses`, else IPv4",
     ),
     ("others", "Of each entry: the other end of forwarded traffic, like `addresses`. NULL: none"),
-    ("long_addresses", "Addresses other than IPv4 that the entries refer to, 16 bytes each"),
+    (
+        "long_addresses",
+        "Addresses other than IPv4 that the entries refer to, without what `long_alike` has: 16 bytes each if that is NULL",
+    ),
+    (
+        "long_alike",
+        "What `long_addresses` have in common. 3 lengths, 1 byte each: their beginning, a piece further on, the bytes after it; then both pieces",
+    ),
     ("owner_ids", "Owners that the entries refer to, 8 bytes each: `talker_owners.owner`"),
     ("entry", "`talker`, `rest` or `unattributed`"),
     (

@@ -107,6 +107,7 @@ macro_rules! behaviours {
             talkers_are_read_back_exactly_and_are_never_doubled,
             talkers_of_a_range_add_up_to_the_byte_however_they_are_grouped,
             views_of_talkers_unnest_them_and_lose_nothing,
+            long_addresses_are_read_shown_and_found_however_alike_they_are,
             who_talked_to_an_address_is_found,
             a_list_of_talkers_that_cannot_be_read_is_counted_and_hides_no_other,
             talkers_are_deleted_by_an_age_of_their_own_with_their_owners,

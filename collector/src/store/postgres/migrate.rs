@@ -10,7 +10,7 @@ use super::partition::exists;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 27] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -36,6 +36,8 @@ const MIGRATIONS: [&str; 25] = [
     include_str!("talkers.sql"),
     include_str!("client_days.sql"),
     include_str!("talkers_time.sql"),
+    include_str!("talkers_alike.sql"),
+    include_str!("talkers_alike_view.sql"),
 ];
 
 /// Version of the newest schema.

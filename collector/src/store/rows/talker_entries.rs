@@ -3,18 +3,23 @@
 //!
 //! Each figure of the entries is a column with all of them in a row: as many bytes per entry as its largest
 //! value needs, the highest first, so that SQL can read them. An IPv4 address is such a number; an IPv6
-//! address is the number of one in a column of its own, below 2^24 as no IPv4 address that is in use.
+//! address is the number of one in columns of their own, below 2^24 as no IPv4 address that is in use.
+
+mod long;
 
 use wire::talkers::{TALKERS_MAX, Talker, TalkerKey};
 use wire::{Bytes, Packets};
 
+use self::long::LongAddresses;
+
 /// Columns with a figure of each entry, in the order of [`EntryColumns`]; the first [`SEARCHED`] of them
 /// say who had how much.
-pub const ENTRIES: [&str; 10] = [
+pub const ENTRIES: [&str; 11] = [
     "key_kinds",
     "addresses",
     "others",
     "long_addresses",
+    "long_alike",
     "bytes",
     "packets",
     "protocols",
@@ -24,7 +29,7 @@ pub const ENTRIES: [&str; 10] = [
 ];
 
 /// Number of the first of [`ENTRIES`] that a search for an address reads.
-pub const SEARCHED: usize = 6;
+pub const SEARCHED: usize = 7;
 
 /// Values of [`ENTRIES`] of a row. `None` where no entry has any, or where it isn't asked for.
 pub type EntryColumns<'a> = [Option<&'a [u8]>; ENTRIES.len()];
@@ -69,11 +74,13 @@ pub fn pack(talkers: &[Talker], ids: impl Iterator<Item = i64>) -> PackedEntries
     let addresses: Vec<u64> = talkers.iter().map(|it| address(it.key.address)).collect();
     let others: Vec<u64> = talkers.iter().map(|it| address(it.key.other)).collect();
     let forwarded = others.iter().any(|other| *other > 0);
+    let (long, alike) = long::pack(&long);
     [
         Some(numbers(&of(|it| it.key.kind.into()), 1)),
         Some(numbers(&addresses, 0)),
         forwarded.then(|| numbers(&others, 0)),
-        (!long.is_empty()).then(|| long.concat()),
+        long,
+        alike,
         Some(numbers(&of(|it| it.bytes.get()), 0)),
         Some(numbers(&of(|it| it.packets.get()), 0)),
         Some(numbers(&of(|it| it.key.protocol.into()), 1)),
@@ -123,7 +130,7 @@ pub struct Entries<'a> {
     ports: Column<'a>,
     addresses: Column<'a>,
     others: Column<'a>,
-    long: &'a [[u8; 16]],
+    long: LongAddresses<'a>,
     bytes: Column<'a>,
     packets: Column<'a>,
     owners: Column<'a>,
@@ -137,14 +144,13 @@ impl<'a> Entries<'a> {
     /// [`UnreadableTalkers::Columns`] if the columns contradict each other.
     pub fn of(columns: &EntryColumns<'a>) -> Result<Self, UnreadableTalkers> {
         let wrong = UnreadableTalkers::Columns;
-        let [kinds, addresses, others, long, bytes, packets, protocols, ports, owners, ids] =
-            *columns;
+        let [kinds, addresses, others, long, alike, bytes, packets, rest @ ..] = *columns;
+        let [protocols, ports, owners, ids] = rest;
         let count = kinds.ok_or(wrong)?.len();
         if count > TALKERS_MAX {
             return Err(wrong);
         }
         let of = |column, most| Column::of(column, count, most).ok_or(wrong);
-        let (long, cut) = long.unwrap_or_default().as_chunks();
         let (ids, odd) = ids.unwrap_or_default().as_chunks();
         let entries = Self {
             count,
@@ -153,14 +159,14 @@ impl<'a> Entries<'a> {
             ports: of(ports, 2)?,
             addresses: of(addresses, 4)?,
             others: of(others, 4)?,
-            long,
+            long: LongAddresses::of(long, alike).ok_or(wrong)?,
             bytes: of(bytes, 8)?,
             packets: of(packets, 8)?,
             owners: of(owners, 1)?,
             ids,
         };
         let no_owner = (0..count).any(|at| entries.owners.get(at) > ids.len() as u64);
-        if !odd.is_empty() || !cut.is_empty() || no_owner {
+        if !odd.is_empty() || no_owner {
             return Err(wrong);
         }
         Ok(entries)
@@ -194,7 +200,7 @@ impl<'a> Entries<'a> {
     fn address(&self, number: u64) -> Option<[u8; 16]> {
         if number < LONG {
             let Some(at) = number.checked_sub(1) else { return Some([0; 16]) };
-            return self.long.get(usize::try_from(at).ok()?).copied();
+            return self.long.get(usize::try_from(at).ok()?);
         }
         let mut address = [0; 16];
         let (before, last) = address.split_at_mut(MAPPED.len());

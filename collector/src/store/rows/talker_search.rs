@@ -88,12 +88,13 @@ impl TalkerSearch {
     #[must_use]
     pub fn needle(&self) -> Needle {
         let (address, bits) = self.mapped();
-        let skip = if self.address.is_ipv4() { 12 } else { 0 };
-        let bytes: Vec<u8> = address.into_iter().take(bits / 8).skip(skip).collect();
+        let bytes: Vec<u8> = address.into_iter().take(bits / 8).collect();
         // IPv4 addresses are numbers of 4 bytes, except those below 1.0.0.0.
-        let is_number = self.address.is_ipv4() && bytes.first().is_some_and(|first| *first > 0);
-        let columns: &[&str] =
-            if is_number { &["addresses", "others"] } else { &["long_addresses"] };
+        let (bytes, columns): (Vec<u8>, &[&str]) = match (self.address, bytes.get(12)) {
+            (IpAddr::V4(_), None) => (vec![], &[]),
+            (IpAddr::V4(_), Some(1..)) => (bytes[12..].to_vec(), &["addresses", "others"]),
+            _ => (bytes, &["long_addresses"]),
+        };
         // A short prefix of IPv6 may hold all of IPv4.
         let holds_v4 =
             !self.address.is_ipv4() && self.wanted().has(address_bytes(Ipv4Addr::BROADCAST.into()));
@@ -185,8 +186,8 @@ pub struct SearchedRow<'a> {
 /// What entries of one row had.
 #[derive(Debug, Default)]
 struct Named {
-    bytes: u64,
-    packets: u64,
+    bytes: Bytes,
+    packets: Packets,
     entries: usize,
 }
 
@@ -198,12 +199,11 @@ impl SearchedRow<'_> {
         let mut named = Named::default();
         for talker in Entries::of(&self.entries)?.talkers() {
             let talker = talker?;
-            let (bytes, packets) = (talker.bytes.get(), talker.packets.get());
             let add = |sum: Option<u64>, more| sum.and_then(|sum| sum.checked_add(more));
-            sums = (add(sums.0, bytes), add(sums.1, packets));
+            sums = (add(sums.0, talker.bytes.get()), add(sums.1, talker.packets.get()));
             if wanted.has(talker.key.address) || wanted.has(talker.key.other) {
-                named.bytes = named.bytes.saturating_add(bytes);
-                named.packets = named.packets.saturating_add(packets);
+                named.bytes = named.bytes.saturating_add(talker.bytes);
+                named.packets = named.packets.saturating_add(talker.packets);
                 named.entries += 1;
             }
         }
@@ -267,8 +267,8 @@ impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
         };
         let [minutes, moments] = self.parts.found.entry((nic, direction)).or_default();
         let part = if row.kind == TalkersKind::Moment as u8 { moments } else { minutes };
-        part.bytes = part.bytes.saturating_add(Bytes(named.bytes));
-        part.packets = part.packets.saturating_add(Packets(named.packets));
+        part.bytes = part.bytes.saturating_add(named.bytes);
+        part.packets = part.packets.saturating_add(named.packets);
         let [_, _, rest_bytes, _] = row.totals;
         // Of an address there may be services that the list leaves out.
         part.error_bytes = part.error_bytes.saturating_add(Bytes(rest_bytes));
@@ -334,118 +334,4 @@ impl<'a, K: Copy + Eq + std::hash::Hash> FoundTalkers<'a, K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::talkers::{Talker, TalkerKey, TalkerList};
-
-    use super::*;
-    use crate::store::rows::talkers::StoredList;
-
-    fn search(address: &str, prefix: u8) -> TalkerSearch {
-        let address = address.parse().unwrap();
-        TalkerSearch { address, prefix, from_ns: WallNs(0), to_ns: WallNs(9), limit: 9 }
-    }
-
-    #[test]
-    fn a_prefix_holds_its_addresses_and_no_other() {
-        for (net, prefix, inside, outside) in [
-            ("10.1.2.3", 32, "10.1.2.3", "10.1.2.4"),
-            ("10.1.2.3", 24, "10.1.2.250", "10.1.3.3"),
-            ("10.1.2.3", 20, "10.1.15.1", "10.1.16.1"),
-            ("10.1.2.3", 0, "192.0.2.1", "2001:db8::1"),
-            ("2001:db8::1", 128, "2001:db8::1", "2001:db8::2"),
-            ("2001:db8::1", 45, "2001:db8:7::", "2001:db8:8::"),
-            ("2001:db8::1", 0, "2001:db8:8::", "::"),
-        ] {
-            let wanted = search(net, prefix).wanted();
-            let matches = |address: &str| wanted.has(address_bytes(address.parse().unwrap()));
-            assert!(matches(inside) && !matches(outside), "{net}/{prefix}");
-        }
-    }
-
-    #[test]
-    fn a_needle_is_of_whole_bytes_and_of_the_columns_that_may_hold_it() {
-        const NUMBERS: &[&str] = &["addresses", "others"];
-        const LONG: &[&str] = &["long_addresses"];
-        let needle = |address, prefix| {
-            let Needle { bytes, columns } = search(address, prefix).needle();
-            (bytes, columns)
-        };
-        assert_eq!(needle("10.1.2.3", 32), (vec![10, 1, 2, 3], NUMBERS));
-        assert_eq!(needle("10.1.2.3", 23), (vec![10, 1], NUMBERS));
-        assert!(needle("10.1.2.3", 7).0.is_empty());
-        assert_eq!(needle("0.1.2.3", 32), (vec![0, 1, 2, 3], LONG));
-        assert_eq!(needle("2001:db8::1", 48), (vec![0x20, 1, 0xd, 0xb8, 0, 0], LONG));
-        // IPv4 within IPv6.
-        assert!(needle("::", 80).0.is_empty());
-        assert_eq!(needle("::", 96), (vec![0; 12], LONG));
-    }
-
-    #[test]
-    fn pieces_tile_the_range_and_are_bounded_in_number() {
-        for (from, to, pieces) in [
-            (0, u64::MAX, 256),
-            (5, 5, 0),
-            (9, 5, 0),
-            (7, 8, 1),
-            (100, 100 + 12 * 60 * MINUTE_NS, 72),
-            (100, 101 + 12 * 60 * MINUTE_NS, 73),
-        ] {
-            let (from_ns, to_ns) = (WallNs(from), WallNs(to));
-            let found = TalkerSearch { from_ns, to_ns, ..search("::1", 128) }.pieces();
-            assert_eq!(found.len(), pieces, "{from} {to}");
-            let halves = TalkerSearch { from_ns, to_ns, ..search("::1", 128) }.halves();
-            assert_eq!(halves.len() as u64, to.saturating_sub(from).min(2), "{halves:?}");
-            let tiled = found.windows(2).all(|two| two[0].to_ns == two[1].from_ns);
-            let ends = found.first().zip(found.last()).map(|(a, b)| (a.from_ns, b.to_ns));
-            assert!(tiled && ends.is_none_or(|ends| ends == (from_ns, to_ns)), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn parts_of_a_range_add_up_to_the_whole() {
-        let list = |start: u64, bytes: u64| {
-            let key =
-                TalkerKey { address: address_bytes([10, 0, 0, 1].into()), ..TalkerKey::default() };
-            let talker = Talker { key, bytes: Bytes(bytes), ..Talker::default() };
-            let list = TalkerList {
-                total_bytes: Bytes(bytes + 5),
-                talkers: vec![talker],
-                ..TalkerList::default()
-            };
-            let (start_ns, interval_ns, kind) = (WallNs(start), 60, (start % 2) as u8);
-            let direction = TalkersDirection::Tx;
-            StoredList { start_ns, interval_ns, kind, direction, list, owners: vec![] }
-        };
-        let search = search("10.0.0.1", 32);
-        let rows = [(1, list(100, 7)), (2, list(201, 9)), (1, list(40, 11)), (1, list(61, 90))];
-        let mut rows = rows.map(|(nic, list)| (nic, list.figures(), list)).to_vec();
-        let (nic, mut figures, list) = rows[0].clone();
-        figures[0] += 1;
-        rows.push((nic, figures, list));
-        let of = |rows: &[(u8, [u64; LIST.len()], StoredList)]| {
-            let mut found = FoundTalkers::new(&search);
-            for (nic, figures, list) in rows {
-                let packed = list.entries();
-                let row = SearchedRow {
-                    start_ns: list.start_ns,
-                    interval_ns: list.interval_ns,
-                    kind: list.kind,
-                    direction: list.direction as u8,
-                    totals: *figures.first_chunk().unwrap(),
-                    entries: std::array::from_fn(|at| packed[at].as_deref()),
-                };
-                found.add(*nic, &row);
-            }
-            found
-        };
-        let names = [1, 2].map(|nic| (nic, (format!("host-{nic}"), "eth0".to_owned()))).into();
-        let whole = of(&rows).finish(&names);
-        assert_eq!((whole.found.len(), whole.unreadable), (2, 1));
-        for cut in 0..=rows.len() {
-            let (first, second) = rows.split_at(cut);
-            let mut merged = of(first);
-            merged.merge(of(second).parts());
-            assert_eq!(merged.finish(&names), whole);
-        }
-    }
-}
+mod tests;

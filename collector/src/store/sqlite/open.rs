@@ -15,7 +15,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 23] = [
+const MIGRATIONS: [&str; 24] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -39,6 +39,7 @@ const MIGRATIONS: [&str; 23] = [
     include_str!("talkers.sql"),
     include_str!("client_days.sql"),
     include_str!("talkers_time.sql"),
+    include_str!("talkers_alike.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".

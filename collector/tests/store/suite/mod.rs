@@ -8,6 +8,7 @@ mod export;
 mod gaps;
 mod groups;
 mod history;
+mod long_addresses;
 mod percentile;
 mod place;
 mod quarantine;
@@ -16,6 +17,7 @@ mod series;
 mod sessions;
 mod tags;
 mod talkers;
+mod talkers_day;
 mod views;
 
 pub use self::account_parts::*;
@@ -26,6 +28,7 @@ pub use self::export::*;
 pub use self::gaps::*;
 pub use self::groups::*;
 pub use self::history::*;
+pub use self::long_addresses::*;
 pub use self::percentile::*;
 pub use self::place::*;
 pub use self::quarantine::*;
@@ -34,6 +37,7 @@ pub use self::series::*;
 pub use self::sessions::*;
 pub use self::tags::*;
 pub use self::talkers::*;
+pub use self::talkers_day::*;
 pub use self::views::*;
 pub use crate::alerts::{
     a_change_that_comes_again_notes_what_was_sent_meanwhile,

@@ -76,45 +76,6 @@ fn moment(start_ns: u64, bytes: u64) -> Talkers {
     }
 }
 
-/// A day from a time on of `eth0`: 16 talkers each way and minute, of both protocols or of IPv6 only, with the names of real owners, other
-/// hosts each minute.
-pub fn day(from_ns: u64, only_v6: bool) -> Vec<Talkers> {
-    let owners = (0..6).flat_map(|n| {
-        let id = format!("{n:064x}");
-        [
-            owner(OwnerKind::Unit, &format!("systemd-something@{n}.service")),
-            owner(OwnerKind::Container, &id),
-        ]
-    });
-    let owners: Vec<TalkerOwner> = owners.collect();
-    let record = |n: u64| {
-        let entries = |of: u64| {
-            let one = |at: u64| {
-                // Spread like digits of a hash.
-                let mixed = (n * 97 + at * 13 + of).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let [_, b, c, d, e, ..] = mixed.to_be_bytes();
-                let (a, b) = (u16::from_be_bytes([b, c]), u16::from_be_bytes([d, e]));
-                let address = match at % 4 {
-                    other if other == 0 || only_v6 => format!("2001:db8:{a:x}::{b:x}"),
-                    _ => format!("198.{}.{}.{}", a >> 8, a & 255, b & 255),
-                };
-                let bytes = 4_000_000_000 / (at + 1) - u64::from(b);
-                let owner = u16::try_from(mixed % 13).unwrap();
-                talker(&address, a | 1, bytes, owner)
-            };
-            list((0..16).map(one).collect(), 10_000_000)
-        };
-        Talkers { rx: entries(0), tx: entries(7), owners: owners.clone(), ..minute(START, 0) }
-    };
-    (0..1440).map(|n| Talkers { start_ns: WallNs(from_ns + n * MINUTE), ..record(n) }).collect()
-}
-
-/// Most bytes of a day of talkers of a NIC in a store, indexes included.
-pub const DAY_MAX: i64 = 2_000_000;
-
-/// The same if there is IPv6 only, from another 32 hosts each minute.
-pub const DAY_V6_MAX: i64 = 2_500_000;
-
 /// Commits records, each in a frame of its own.
 pub async fn commit_talkers(store: &Arc<dyn Database>, agent: &mut Agent, records: Vec<Talkers>) {
     let frames = records.into_iter().map(|record| {

@@ -46,8 +46,7 @@ async fn part(db: &Client, search: &TalkerSearch) -> Result<FoundParts<NicId>, F
         vec![(&from, Type::TIMESTAMPTZ), (&to, Type::TIMESTAMPTZ)];
     let mut having = String::new();
     if !bytes.is_empty() {
-        let any: Vec<String> =
-            columns.iter().map(|it| format!("position($3 in t.{it}) > 0")).collect();
+        let any: Vec<String> = columns.iter().map(|column| holds(column)).collect();
         having = format!(" AND ({})", any.join(" OR "));
         params.push((&bytes, Type::BYTEA));
     }
@@ -61,6 +60,22 @@ async fn part(db: &Client, search: &TalkerSearch) -> Result<FoundParts<NicId>, F
         found.add(row.try_get(0)?, &searched(&row)?);
     }
     Ok(found.parts())
+}
+
+/// True for a row whose column may hold the bytes searched for.
+fn holds(column: &str) -> String {
+    let whole = format!("position($3 in t.{column}) > 0");
+    if column != "long_addresses" {
+        return whole;
+    }
+    let [start, middle, ending] = [0, 1, 2].map(|at| format!("get_byte(t.long_alike, {at})"));
+    format!(
+        "CASE WHEN t.long_alike IS NULL THEN {whole} WHEN length(t.long_alike) < 3 THEN true
+         ELSE substr(t.long_alike, 4, least({start}, length($3))) = substr($3, 1, {start})
+             AND position(substr($3, 1 + {start}, greatest(0, 16 - {start} - {middle} - {ending}))
+                 in t.long_addresses) > 0
+             AND position(substr($3, 17 - {ending}) in t.long_addresses) > 0 END"
+    )
 }
 
 /// The names of NICs whose client isn't forgotten.

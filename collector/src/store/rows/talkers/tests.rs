@@ -99,7 +99,7 @@ fn columns_that_contradict_each_other_are_named() {
     }
     let address = read(&|it| it[1] = Some(vec![7]));
     assert_eq!(address, Err(UnreadableTalkers::Columns), "no long address has this number");
-    assert_eq!(read(&|it| it[4] = Some(vec![6])), Err(UnreadableTalkers::Total));
+    assert_eq!(read(&|it| it[5] = Some(vec![6])), Err(UnreadableTalkers::Total));
 }
 
 #[test]

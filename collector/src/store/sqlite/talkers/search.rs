@@ -40,7 +40,7 @@ pub(super) async fn find(
 
 fn piece_of(db: &mut Connection, piece: &TalkerSearch) -> Result<FoundParts<NicId>, Failure> {
     let Needle { bytes, columns: places } = piece.needle();
-    let any: Vec<String> = places.iter().map(|it| format!("instr(t.{it}, ?3) > 0")).collect();
+    let any: Vec<String> = places.iter().map(|column| holds(column)).collect();
     let having = if bytes.is_empty() { "?3 = x''" } else { &any.join(" OR ") };
     let mut select = db.prepare_cached(&format!(
         "SELECT t.nic, {} FROM talkers t WHERE t.time >= ?1 AND t.time < ?2 AND ({having})",
@@ -53,6 +53,22 @@ fn piece_of(db: &mut Connection, piece: &TalkerSearch) -> Result<FoundParts<NicI
         found.add(row.get(0)?, &searched(row)?);
     }
     Ok(found.parts())
+}
+
+/// True for a row whose column may hold the bytes searched for.
+fn holds(column: &str) -> String {
+    let whole = format!("instr(t.{column}, ?3) > 0");
+    if column != "long_addresses" {
+        return whole;
+    }
+    let digit = |at| format!("(instr('0123456789ABCDEF', substr(hex(t.long_alike), {at}, 1)) - 1)");
+    let [start, middle, ending] = [2, 4, 6].map(digit);
+    format!(
+        "CASE WHEN t.long_alike IS NULL THEN {whole}
+         ELSE substr(t.long_alike, 4, min({start}, length(?3))) = substr(?3, 1, {start})
+             AND instr(t.long_addresses, substr(?3, 1 + {start}, max(0, 16 - {start} - {middle} - {ending}))) > 0
+             AND instr(t.long_addresses, substr(?3, 17 - {ending})) > 0 END"
+    )
 }
 
 /// The names of NICs whose client isn't forgotten.
