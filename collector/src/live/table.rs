@@ -169,12 +169,13 @@ impl ClientTable {
     ) {
         let Some(client) = self.clients.get_mut(client) else { return };
         client.refill.on_answer(whole, now_ns);
+        let client_now_ns = client.time(now_ns);
         for StoredMinutes { nic, minutes, .. } in stored {
             if let Some(nic) = NicName::new(nic).filter(|nic| client.has_hour_for(*nic)) {
-                let client_now_ns = client.time(now_ns);
                 client.hour.fill(nic, minutes, client_now_ns);
             }
         }
+        client.hour_changed |= client.hour.tick(client_now_ns);
     }
 
     /// What every client that is not gone carried in each minute of the last hour, in any order.
