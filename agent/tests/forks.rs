@@ -125,7 +125,7 @@ fn fork(lost: u64, kept: u64) -> Site {
 /// and packets of its gaps.
 fn of_second(site: &Site) -> (Vec<[i64; 2]>, Vec<[i64; 4]>) {
     let samples =
-        stored(site, "SELECT count(*), sum(rx_bytes) FROM bandwidth_stats WHERE rx_bytes = 7");
+        stored(site, "SELECT count(*), sum(rx_bytes) FROM hot_samples WHERE rx_bytes = 7");
     let reason = Gap::Forked as u8;
     let sql = format!(
         "SELECT first_seq, last_seq, rx_bytes, rx_packets FROM gaps WHERE reason = {reason}

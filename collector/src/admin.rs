@@ -32,6 +32,7 @@ use crate::export::{self, ExportRequest, Exported};
 use crate::identity::KnownClient;
 use crate::import;
 use crate::run::identity_dir;
+use crate::sql::{self, AskError};
 use crate::store::postgres::PostgresConfig;
 use crate::store::sqlite::BackupState;
 use crate::store::{Client, Distributed, Migrated, NicCheck, Registered, SecondHostRecord, Sums};
@@ -287,6 +288,18 @@ pub fn export(
 ) -> Result<Exported, AdminError> {
     let store = location.open_to_read().map_err(StoreLocationError::from)?;
     block_on(export::export(store.as_ref(), request, file, out))
+}
+
+/// Asks the embedded store in SQL.
+///
+/// # Errors
+/// [`AdminError`] says why there is no answer.
+pub fn sql(location: &StoreLocation, query: &str, out: &mut Output) -> Result<(), AdminError> {
+    match location {
+        StoreLocation::Sqlite(path) => sql::ask(path, query, out)?,
+        StoreLocation::Postgres(_) => return Err(AskError::Server(location.to_string()).into()),
+    }
+    Ok(())
 }
 
 /// Moves an embedded store into PostgreSQL.

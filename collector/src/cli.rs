@@ -78,6 +78,8 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Write a client's samples and gaps, or talkers, as CSV or JSON
     Export(ExportArgs),
+    /// Ask the embedded store in SQL, and write the answer as CSV (read-only)
+    Sql(SqlArgs),
     /// Show what an account used in a cycle, what is left, and how it looks
     Bill(BillArgs),
     /// Copy an embedded store into the PostgreSQL database of the config
@@ -238,6 +240,23 @@ pub struct MigrateArgs {
     pub check: bool,
 }
 
+/// Arguments of `collector sql`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example: collector sql \"SELECT timestamp, upload_speed, download_speed FROM \
+                  bandwidth_report WHERE client_id = 'web-1' AND nic = 'eth0' AND time >= \
+                  unixepoch('now', '-1 hour') * 1000000000\"\n\n\
+                  Samples older than retention.hot are packed. bandwidth_stats, bandwidth_samples and \
+                  bandwidth_report unpack them here; other SQLite programs fail on these views (no such \
+                  function: only_collector_sql_unpacks) rather than leave samples out. Those find newer \
+                  samples in hot_samples. A PostgreSQL database is asked with psql."
+)]
+pub struct SqlArgs {
+    /// Query in SQLite's SQL
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+}
+
 /// Arguments of `collector bill`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples: collector bill transit --cycle 2026-11\n          \
@@ -381,6 +400,7 @@ mod tests {
         RevokeArgs::augment_args(clap::Command::new("revoke")).debug_assert();
         BackupArgs::augment_args(clap::Command::new("backup")).debug_assert();
         BillArgs::augment_args(clap::Command::new("bill")).debug_assert();
+        SqlArgs::augment_args(clap::Command::new("sql")).debug_assert();
         ImportArgs::augment_args(clap::Command::new("import")).debug_assert();
         ExportArgs::augment_args(clap::Command::new("export")).debug_assert();
         MigrateArgs::augment_args(clap::Command::new("migrate")).debug_assert();

@@ -48,9 +48,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
         Command::Clients => out.say(&admin::clients(config, &location()?)?),
         Command::Tag(args) => out.say(&admin::tag(config, &location()?, args)?),
         Command::Silence(command) => out.say(&admin::silence(config, &location()?, command)?),
-        Command::Revoke(args) => {
-            out.say(&admin::revoke(config, &location()?, tls, &args.client)?);
-        }
+        Command::Revoke(args) => out.say(&admin::revoke(config, &location()?, tls, &args.client)?),
         Command::Ca(CaCommand::Roll) => out.say(&admin::roll_ca(config, tls)?),
         Command::Forget(args) => {
             let confirm = |plan: &str| if args.yes { Some(true) } else { confirmed(plan, out) };
@@ -66,6 +64,7 @@ pub fn execute(cli: &Cli, out: &mut Output) -> anyhow::Result<()> {
             }
             done.warning().iter().for_each(|warning| settings::warn(PROGRAM.name, warning));
         }
+        Command::Sql(args) => admin::sql(&location()?, &args.query, out)?,
         Command::Bill(args) => out.say(&admin::bill(config, &location()?, args)?),
         Command::Import(args) => match location()? {
             StoreLocation::Postgres(postgres) => {

@@ -23,6 +23,7 @@ pub mod otlp;
 pub mod run;
 pub mod secret_file;
 pub mod spreadsheet;
+pub mod sql;
 pub mod store;
 pub mod store_location;
 mod talker_words;

@@ -10,7 +10,7 @@ use testbed::output::{assert_all_tried, assert_ended_quietly, assert_told_of_ful
 use testbed::{onto_closed_pipe, onto_full_disk};
 
 /// Every command that prints, with arguments that make it print something.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["token"],
     &["tokens"],
     &["ca", "roll"],
@@ -26,6 +26,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["fsck"],
     &["check-config"],
     &["backup", "copy.sqlite"],
+    &["sql", "SELECT client_id, alias FROM clients"],
     &["--help"],
 ];
 

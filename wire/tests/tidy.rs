@@ -37,7 +37,7 @@ const ARROWS: [(&str, &str); 3] = [
     ),
     (
         "collector",
-        "main commands admin cli doctor run top export import backup store_location config web otlp metrics alerts accounts ingest live \
+        "main commands admin cli doctor run top export import backup sql store_location config web otlp metrics alerts accounts ingest live \
          writer store identity http_client tls_client secret_file spreadsheet talker_words audit listen bucket time",
     ),
     (

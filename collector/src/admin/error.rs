@@ -10,6 +10,7 @@ use crate::backup::BackupError;
 use crate::export::ExportError;
 use crate::identity::IdentityError;
 use crate::import::ImportError;
+use crate::sql::AskError;
 use crate::store_location::StoreLocationError;
 
 /// Why a command failed.
@@ -33,6 +34,9 @@ pub enum AdminError {
     /// A store could not be moved.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// SQL has no answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
     /// There is no statement.
     #[error(transparent)]
     Bill(#[from] BillError),

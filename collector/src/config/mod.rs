@@ -93,12 +93,14 @@ pub struct ServerSection {
     pub port: u16,
 }
 
-/// Section `retention`: how long rows are kept; 1 h to 36500 d.
+/// Section `retention`: how long rows are kept; 1 h to 36500 d. And how soon samples are packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSection {
     /// Samples.
     pub raw: Interval,
+    /// Samples older than this are packed in the embedded store, by whole hours. As long as `raw`: none.
+    pub hot: Interval,
     /// Rollups of one minute.
     pub rollup_1m: Interval,
     /// Rollups of 5 minutes.
@@ -115,9 +117,10 @@ impl RetentionSection {
     /// The retention, in the store's form.
     #[must_use]
     pub const fn limits(&self) -> RetentionLimits {
-        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts, talkers } = self;
+        let Self { raw, hot, rollup_1m, rollup_5m, quarantine, alerts, talkers } = self;
         RetentionLimits {
             raw: raw.0,
+            hot: hot.0,
             rollup_1m: rollup_1m.0,
             rollup_5m: rollup_5m.0,
             quarantine: quarantine.0,
@@ -169,6 +172,7 @@ impl Default for RetentionSection {
     fn default() -> Self {
         Self {
             raw: Interval::days(7),
+            hot: Interval::secs(2 * 3600),
             rollup_1m: Interval::days(30),
             rollup_5m: Interval::days(400),
             quarantine: Interval::days(30),
@@ -217,6 +221,7 @@ impl RetentionSection {
     fn check(&self) -> Result<(), Problem> {
         let times = Interval::secs(3600)..=Interval::days(36_500);
         Problem::unless_within("retention.raw", &self.raw, &times)?;
+        Problem::unless_within("retention.hot", &self.hot, &times)?;
         Problem::unless_within("retention.rollup_1m", &self.rollup_1m, &times)?;
         Problem::unless_within("retention.rollup_5m", &self.rollup_5m, &times)?;
         Problem::unless_within("retention.quarantine", &self.quarantine, &times)?;

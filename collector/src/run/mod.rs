@@ -7,6 +7,7 @@ mod counters;
 mod disk;
 mod health;
 mod minutes;
+mod packing;
 mod register;
 mod reload;
 mod retention;
@@ -42,9 +43,9 @@ use crate::listen;
 use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
 use crate::otlp::{Exporter, OtlpTarget};
-use crate::store::Database;
 use crate::store::dates::Dates;
 use crate::store::sqlite::OpenError;
+use crate::store::{Database, RetentionLimits};
 use crate::store_location::StoreLocation;
 use crate::web::{self, Access, HttpTls, SignedOut, StoredTalkers, TlsError, WebState};
 use crate::writer::{Surroundings, Writer};
@@ -201,7 +202,7 @@ async fn serve(
     let background = [
         tokio::spawn(metrics.run_upkeep()),
         tokio::spawn(register::follow(store.clone(), live.clone(), identity.clone())),
-        tokio::spawn(keep_sums(store.clone(), live.clone())),
+        tokio::spawn(keep_rows(store.clone(), live.clone(), reload.kept.subscribe())),
         tokio::spawn(sign_outs::follow(store.clone(), signed_out, reload.access.clone())),
         tokio::spawn(accounts::follow(book, dates)),
         tokio::spawn(answer_claims(store.clone(), claims)),
@@ -219,9 +220,13 @@ async fn serve(
     if ended { Err(RunError::PartEnded) } else { Ok(()) }
 }
 
-/// Keeps what is summed up from stored rows.
-async fn keep_sums(store: Arc<dyn Database>, live: Live) {
-    tokio::join!(minutes::follow(store.clone(), live), client_days::follow(store));
+/// Keeps what is summed up from stored rows, and packs old ones.
+async fn keep_rows(store: Arc<dyn Database>, live: Live, limits: watch::Receiver<RetentionLimits>) {
+    tokio::join!(
+        minutes::follow(store.clone(), live),
+        client_days::follow(store.clone()),
+        packing::follow(store, limits),
+    );
 }
 
 fn start_writer(

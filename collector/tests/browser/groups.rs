@@ -191,6 +191,7 @@ async fn sites(days: u64) -> (Arc<Site>, u64) {
 fn raw(database: &Path, tag: &str, from: u64, to: u64) -> [i64; 2] {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = Connection::open_with_flags(database, flags).unwrap();
+    collector::store::sqlite::add_functions(&database).unwrap();
     let select =
         "SELECT coalesce(sum(rx_bytes), 0), coalesce(sum(tx_bytes), 0) FROM bandwidth_stats s
                   JOIN tag_intervals t ON t.client = s.client AND t.key || '=' || t.value = ?1

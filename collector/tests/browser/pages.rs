@@ -186,6 +186,7 @@ async fn the_keyboard_is_enough_and_what_is_read_out_is_what_the_database_holds(
         .await;
     browser.until("Number(document.querySelector('#chart').dataset.points) > 110").await;
     let database = rusqlite::Connection::open(file).unwrap();
+    collector::store::sqlite::add_functions(&database).unwrap();
     let (sum, rows): (i64, i64) = database
         .query_row(
             "SELECT sum(rx_bytes), count(*) FROM bandwidth_stats JOIN nics ON nics.id = nic

@@ -11,6 +11,7 @@ use crate::driver::Browser;
 pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: usize) {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = Connection::open_with_flags(database, flags).unwrap();
+    collector::store::sqlite::add_functions(&database).unwrap();
     for _ in 0..points {
         // ArrowLeft
         browser.keys(&["\u{e012}"]).await;
@@ -47,6 +48,7 @@ pub async fn must_agree(browser: &Browser, database: &Path, nic: &str, points: u
 pub fn committed_until_ms(database: &Path, nic: &str) -> f64 {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let database = Connection::open_with_flags(database, flags).unwrap();
+    collector::store::sqlite::add_functions(&database).unwrap();
     let newest = "SELECT max(time + interval_ns) / 1e6 FROM bandwidth_stats
                   JOIN nics ON nics.id = nic WHERE name = ?1";
     database.query_row(newest, [nic], |row| row.get::<_, Option<f64>>(0)).unwrap().unwrap_or(0.0)

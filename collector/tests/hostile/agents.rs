@@ -53,6 +53,7 @@ fn rows_of_other_centuries_are_told_of_and_kept_nowhere_that_never_ends() {
     let mut siege = testbed::Siege::begin(site);
     let said = siege.attack("rows_of_other_centuries", 6.0, 1.0);
     let store = rusqlite::Connection::open(store).unwrap();
+    collector::store::sqlite::add_functions(&store).unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let (now, day) = (i64::try_from(now).unwrap(), 86_400_000_000_000);
     let far = "SELECT count(*) FROM bandwidth_stats WHERE time < ?1 OR time > ?2";

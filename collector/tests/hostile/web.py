@@ -112,7 +112,7 @@ def fill(store, rows):
         with database:
             database.execute(
                 "WITH RECURSIVE n (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM n WHERE n < ?) "
-                "INSERT INTO bandwidth_stats SELECT ?, ?, ? + n * 10000000, 0, 10000000, 1000, 1000, "
+                "INSERT INTO hot_samples SELECT ?, ?, ? + n * 10000000, 0, 10000000, 1000, 1000, "
                 "10, 10, 10, 10, 100, 100, 1000, 1000, 0, 0 FROM n",
                 [first, min(first + 50_000, rows) - 1, client, nic, begin])
     database.close()

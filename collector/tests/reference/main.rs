@@ -171,6 +171,7 @@ fn in_sqlite() -> BTreeMap<String, Vec<(String, String)>> {
     let folder = tempfile::tempdir().unwrap();
     migrate(folder.path(), &[]);
     let db = rusqlite::Connection::open(folder.path().join("netmon.sqlite")).unwrap();
+    collector::store::sqlite::add_functions(&db).unwrap();
     let sql = "SELECT m.name, c.name, c.type FROM sqlite_master m, pragma_table_info(m.name) c \
                WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite%' ORDER BY m.name, c.cid";
     let mut statement = db.prepare(sql).unwrap();

@@ -1,12 +1,17 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 39] = [
+pub const TABLES: [(&str, &str); 41] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
         "bandwidth_stats",
-        "One row per client, NIC and sample: the raw data. In PostgreSQL partitioned by day. Kept for `retention.raw`.",
+        "One row per client, NIC and sample: the raw data. In PostgreSQL partitioned by day. In SQLite a view of [packed samples](operations.md#packed-samples) and others. Kept for `retention.raw`.",
+    ),
+    ("hot_samples", "SQLite only: samples that are not packed yet."),
+    (
+        "packed_samples",
+        "SQLite only: [packed samples](operations.md#packed-samples), a stretch of one NIC within one hour in a row. Stretches of a NIC don't overlap. Sums beyond 64 bits are text.",
     ),
     (
         "traffic_mix",
@@ -98,7 +103,12 @@ pub const TABLES: [(&str, &str); 39] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 109] = [
+const IN_TABLE: [(&str, &str, &str); 114] = [
+    ("packed_samples", "first", "Start of the first sample, ns since 1970"),
+    ("packed_samples", "time", "Start of the last sample, ns since 1970"),
+    ("packed_samples", "samples", "Number of samples"),
+    ("packed_samples", "interval_ns", "Sum of their lengths, ns"),
+    ("packed_samples", "columns", "The samples, packed column by column, each with a checksum"),
     ("account_entries", "nth", "Counts all entries of all accounts"),
     ("account_entries", "kind", "`opening`: opening balance, `provider`: the provider's figure"),
     ("account_entries", "bytes", "The figure, bytes"),
@@ -231,6 +241,8 @@ const IN_TABLE: [(&str, &str, &str); 109] = [
 ];
 
 const COLUMNS: &[(&str, &str)] = &[
+    ("stretch_from", "Start of the first sample that is packed with this one, ns since 1970"),
+    ("stretch_to", "Start of the last sample that is packed with this one, ns since 1970"),
     ("account", "Name of the account"),
     ("cycle", "The cycle, by the month in which it begins: `2026-11`"),
     ("starts_at", "Start of the cycle"),

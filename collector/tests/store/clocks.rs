@@ -13,6 +13,7 @@ use crate::suite::{Place, assert_sound, opened, raw};
 
 const LIMITS: RetentionLimits = RetentionLimits {
     raw: Duration::from_secs(7 * 86_400),
+    hot: Duration::from_secs(2 * 3600),
     rollup_1m: Duration::from_secs(30 * 86_400),
     rollup_5m: Duration::from_secs(400 * 86_400),
     quarantine: Duration::from_secs(30 * 86_400),

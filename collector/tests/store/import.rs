@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::accounts::AccountBook;
-use collector::store::sqlite::SqliteStore;
+use collector::store::sqlite::{SqliteStore, add_functions};
 use collector::store::{
     AccountEntry, Check, Commit, CycleRecords, Direction, EntryKind, KeepCycles, Query, Resolution,
     Retain, RetentionLimits, Store, Tagged, Tagging, TalkersBy, TalkersRange, TalkersReader,
@@ -79,6 +79,8 @@ async fn fill(path: &Path) -> SqliteStore {
         ..RetentionLimits::default()
     };
     store.retain(&limits, WallNs(midnight())).await.unwrap();
+    // Samples in both forms.
+    assert!(store.pack(WallNs(midnight() - DAY)).await.unwrap() > 0);
     store
 }
 
@@ -183,13 +185,13 @@ async fn assert_same(file: &Path, place: &Postgres) {
     for table in ["bandwidth_stats", "traffic_mix", "talkers", "gaps", "quarantine", "session_nics"]
     {
         let count = format!("SELECT count(*) FROM {table}");
-        let db = rusqlite::Connection::open(file).unwrap();
+        let db = connection(file);
         let rows: i64 = db.query_row(&count, [], |row| row.get(0)).unwrap();
         assert!(rows > 0, "{table}");
         assert_eq!(place.numbers(&count).await, [rows], "{table}");
     }
     let sum = "SELECT CAST(sum(rx_tcp_bytes) AS bigint) FROM traffic_mix";
-    let db = rusqlite::Connection::open(file).unwrap();
+    let db = connection(file);
     let bytes: i64 = db.query_row(sum, [], |row| row.get(0)).unwrap();
     assert_eq!(place.numbers(sum).await, [bytes]);
 }
@@ -269,9 +271,15 @@ async fn a_database_that_agents_have_reached_already_is_refused() {
     assert_eq!(moved, [rows(&file)], "nothing of the client that is refused");
 }
 
+fn connection(file: &Path) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(file).unwrap();
+    add_functions(&db).unwrap();
+    db
+}
+
 /// Rows of the client before the refused one.
 fn rows(file: &Path) -> i64 {
-    let db = rusqlite::Connection::open(file).unwrap();
+    let db = connection(file);
     let count = "SELECT count(*) FROM bandwidth_stats s JOIN clients c ON c.id = s.client
                  WHERE c.client_id = 'db-1'";
     db.query_row(count, [], |row| row.get(0)).unwrap()

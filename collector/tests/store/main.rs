@@ -17,6 +17,7 @@ mod grafana;
 mod hostile;
 mod import;
 mod migrate;
+mod packed;
 mod pooler;
 mod postgres;
 mod proxy;

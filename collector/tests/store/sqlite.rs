@@ -4,7 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use collector::store::sqlite::{OpenError, SqliteReader, SqliteRegister, SqliteStore};
+use collector::store::sqlite::{
+    OpenError, SqliteReader, SqliteRegister, SqliteStore, add_functions,
+};
 use collector::store::{Commit, Database, Query, Resolution, Store, Tagging};
 use rusqlite::Connection;
 use settings::InFull;
@@ -23,13 +25,14 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.directory.path().join("data/netmon.db")
     }
 
-    fn connection(&self) -> Connection {
+    pub fn connection(&self) -> Connection {
         let db = Connection::open(self.path()).unwrap();
         db.busy_timeout(testbed::PATIENCE).unwrap();
+        add_functions(&db).unwrap();
         db
     }
 }
@@ -47,7 +50,12 @@ impl Place for Sqlite {
     }
 
     async fn execute(&self, sql: &str) {
-        self.connection().execute_batch(sql).unwrap();
+        // What is changed behind the store's back isn't packed yet.
+        let of_samples = |action: &str| [action, "bandwidth_stats"].join(" ");
+        let sql = ["UPDATE", "DELETE FROM"].iter().fold(sql.to_owned(), |sql, action| {
+            sql.replace(&of_samples(action), &format!("{action} hot_samples"))
+        });
+        self.connection().execute_batch(&sql).unwrap();
     }
 
     async fn wait_until_nothing_is_read(&self) {
@@ -84,7 +92,7 @@ impl Place for Sqlite {
     }
 }
 
-async fn fresh() -> Sqlite {
+pub async fn fresh() -> Sqlite {
     Sqlite { directory: tempfile::tempdir().unwrap() }
 }
 

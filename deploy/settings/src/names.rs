@@ -46,6 +46,7 @@ const PROGRAMS: [Program; 2] = [
             "tag",
             "bill",
             "silence",
+            "sql",
             "check-config",
             "...",
         ],

@@ -1,4 +1,4 @@
-//! Deletion by age.
+//! What happens to rows by age: they are packed, and deleted.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use wire::WallNs;
 use crate::store::port::error::StoreError;
 use crate::store::rows::retention::{Retained, RetentionLimits, TimeSeen};
 
-/// Deletes old rows.
+/// Packs and deletes old rows.
 #[async_trait]
 pub trait Retain: Send + Sync + Debug {
     /// The store's known times, all in nanoseconds since 1970 (UTC).
@@ -22,6 +22,15 @@ pub trait Retain: Send + Sync + Debug {
     /// # Errors
     /// [`StoreError::Failed`] if the store fails.
     async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError>;
+
+    /// Packs samples before `before_ns`, in steps short enough for commits in between; they read as before.
+    /// Returns their number; call it regularly. A store that keeps each sample as a row packs none.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if the store fails; what was packed until then stays packed.
+    async fn pack(&self, _before_ns: WallNs) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 
     /// Deletes rows older than `limits` at `now_ns`, in steps short enough for commits in between. Call
     /// it regularly. If the stored start of complete rows lies in the future, as a clock far ahead may

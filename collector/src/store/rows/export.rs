@@ -42,10 +42,16 @@ pub struct ExportRow {
     pub gap: Option<ExportGap>,
 }
 
-/// What an export goes through by its start.
+/// What is read by its start.
 pub(in crate::store) trait Starts {
     /// Start of its interval, nanoseconds since 1970 (UTC).
     fn start_ns(&self) -> WallNs;
+}
+
+impl Starts for Point {
+    fn start_ns(&self) -> WallNs {
+        self.start_ns
+    }
 }
 
 impl Starts for ExportRow {

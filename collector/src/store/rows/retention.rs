@@ -13,6 +13,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct RetentionLimits {
     /// `bandwidth_stats` and `traffic_mix`.
     pub raw: Duration,
+    /// Samples older than this are packed, where the store packs.
+    pub hot: Duration,
     /// `bandwidth_1m`.
     pub rollup_1m: Duration,
     /// `bandwidth_5m`, and finished sessions.
@@ -29,6 +31,7 @@ impl Default for RetentionLimits {
     fn default() -> Self {
         Self {
             raw: 7 * DAY,
+            hot: Duration::from_secs(2 * 3600),
             rollup_1m: 30 * DAY,
             rollup_5m: 400 * DAY,
             quarantine: 30 * DAY,
@@ -62,7 +65,7 @@ impl RetentionLimits {
     /// The shortest retention of all tables.
     #[must_use]
     pub fn shortest(&self) -> Duration {
-        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts, talkers } = *self;
+        let Self { raw, rollup_1m, rollup_5m, quarantine, alerts, talkers, .. } = *self;
         raw.min(rollup_1m).min(rollup_5m).min(quarantine).min(alerts).min(talkers)
     }
 

@@ -24,9 +24,12 @@ enum Kept {
     Talkers,
 }
 
+/// The table of samples.
+pub const SAMPLES: &str = "bandwidth_stats";
+
 /// Traffic of NICs.
 pub const FIGURES: [Timed; 5] = [
-    Timed { name: "bandwidth_stats", kept: Kept::Raw },
+    Timed { name: SAMPLES, kept: Kept::Raw },
     Timed { name: "traffic_mix", kept: Kept::Raw },
     Timed { name: "talkers", kept: Kept::Talkers },
     Timed { name: "bandwidth_1m", kept: Kept::Rollup1m },
@@ -38,15 +41,8 @@ pub const EVENTS: [Timed; 1] = [Timed { name: "link_changes", kept: Kept::Rollup
 
 /// Tables whose rows keep a NIC listed, those with the longest retention first. A ledger alone doesn't
 /// keep it.
-pub const KEEPING: [&str; 7] = [
-    "bandwidth_5m",
-    "gaps",
-    "link_changes",
-    "bandwidth_1m",
-    "bandwidth_stats",
-    "traffic_mix",
-    "talkers",
-];
+pub const KEEPING: [&str; 7] =
+    ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", SAMPLES, "traffic_mix", "talkers"];
 
 /// All tables whose rows have client, NIC and time.
 pub fn timed() -> impl Iterator<Item = Timed> {

@@ -9,6 +9,8 @@ use wire::id::SessionId;
 use super::account_cycles;
 use super::error::Failure;
 use super::lease::Reads;
+use super::points::RowKey;
+use super::samples::SampleReader;
 use super::wide::wide;
 use super::{client_days, tags, talkers};
 use crate::store::port::check::Check;
@@ -31,16 +33,18 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
         .prepare("PRAGMA quick_check(10)")?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let (nics, faults) = nics(&transaction)?;
     let evidence = Evidence {
         sessions: all(&transaction, SESSIONS, session)?,
         ledgers: all(&transaction, LEDGERS, ledger)?,
-        nics: nics(&transaction)?,
+        nics,
         tags: all(&transaction, TAGS, |row| Ok((row.get(5)?, tags::interval(row)?)))?,
         talkers: talkers::proof(&transaction)?,
         days: client_days::proof(&transaction)?,
     };
     let mut report = judge(&evidence).report;
     report.findings.extend(account_cycles::faults(&transaction)?);
+    report.findings.extend(faults);
     let damage = damage.into_iter().filter(|line| line != "ok");
     report.findings.extend(damage.map(|line| format!("the file is damaged: {line}")));
     Ok(report)
@@ -114,7 +118,8 @@ fn sums(row: &Row<'_>, at: usize) -> rusqlite::Result<Sums> {
     Ok(Sums::from_array([number(at)?, number(at + 1)?, number(at + 2)?, number(at + 3)?]))
 }
 
-fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
+/// What is known of each NIC, and faults of its packed samples.
+fn nics(db: &Transaction<'_>) -> Result<(Vec<NicEvidence>, Vec<String>), Failure> {
     let mut nics = all(
         db,
         "SELECT nics.id, client_id, name, expired_rx_bytes, expired_tx_bytes, expired_rx_packets,
@@ -135,6 +140,7 @@ fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
         db.query_row("SELECT raw_from, rollup_1m_from FROM retention", [], |row| {
             Ok([row.get(0)?, row.get(1)?])
         })?;
+    let (mut samples, mut faults) = (SampleReader::of(db)?, Vec::new());
     for (client, nic) in &mut nics {
         let since = |table: &str, from: i64| {
             db.prepare_cached(&format!(
@@ -145,12 +151,16 @@ fn nics(db: &Transaction<'_>) -> Result<Vec<NicEvidence>, Failure> {
         };
         let [raw_from, minutes_from] = kept_from;
         nic.five_minutes = since("bandwidth_5m", 0)?;
-        nic.raw = (since("bandwidth_stats", raw_from)?, since("bandwidth_5m", raw_from)?);
+        let key = RowKey { client: *client, nic: nic.nic, from: raw_from, to: i64::MAX };
+        let (raw, damaged) = samples.proof(db, &key)?;
+        let of_nic = |fault| format!("client {}, NIC {}: {fault}", nic.client, nic.name);
+        faults.extend(damaged.into_iter().map(of_nic));
+        nic.raw = (raw, since("bandwidth_5m", raw_from)?);
         nic.minutes = (since("bandwidth_1m", minutes_from)?, since("bandwidth_5m", minutes_from)?);
     }
     let mut gaps = db.prepare(&format!("SELECT {SUMS} FROM gaps WHERE nic = ?1"))?;
     for (_, nic) in &mut nics {
         nic.gaps = gaps.query_row([nic.nic], |row| sums(row, 0))?;
     }
-    Ok(nics.into_iter().map(|(_, nic)| nic).collect())
+    Ok((nics.into_iter().map(|(_, nic)| nic).collect(), faults))
 }

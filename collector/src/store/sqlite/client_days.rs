@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::groups::COLUMNS;
 use super::known_days::known;
 use super::lease::{Reads, Writes};
-use super::query::point;
+use super::points::point;
 use super::store::SqliteStore;
 use crate::store::port::client_days::PackDays;
 use crate::store::port::error::StoreError;

@@ -10,7 +10,8 @@ use wire::id::SessionId;
 
 use super::error::Failure;
 use super::lease::Reads;
-use super::query::{nic_key, point};
+use super::points::{nic_key, point};
+use super::samples::{Merged, SampleReader};
 use super::talkers;
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
@@ -93,24 +94,22 @@ fn read(
     place: &mut ExportPosition,
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<Paused<ExportRow>, Failure> {
-    let of_nic = |table: &str| {
-        format!(
-            "SELECT {} FROM {table}
-             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
-            export::columns(table == "gaps")
-        )
-    };
-    let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
-    let mut select = transaction.prepare(&both)?;
+    let mut samples = SampleReader::of(transaction)?;
+    let mut gaps = transaction.prepare(&format!(
+        "SELECT {} FROM gaps WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY 1",
+        export::columns(true)
+    ))?;
     let send = tokio::runtime::Handle::current();
     while let Some((nic, left, skip)) = place.next(range) {
         if let Some(key) = nic_key(transaction, &left)? {
-            let found = select.query_map(key.params(), |row| {
-                Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
-            })?;
-            let mut found = found.skip(skip).peekable();
+            let of_nic = |point, gap| ExportRow { nic: Some(nic.clone()), point, gap };
+            let samples = samples.rows(&key)?.map(|row| Ok(of_nic(row?, None)));
+            let gaps =
+                gaps.query_map(key.params(), |row| Ok(of_nic(point(row)?, gap(row, 14)?)))?;
+            let gaps = gaps.map(|row| row.map_err(Failure::from));
+            let mut found = Merged::of(samples, gaps).skip(skip).peekable();
             while found.peek().is_some() {
-                let some = found.by_ref().take(ROWS).collect::<rusqlite::Result<_>>()?;
+                let some = found.by_ref().take(ROWS).collect::<Result<_, Failure>>()?;
                 if let Some(paused) = send.block_on(place.hand_over(some, rows)) {
                     return Ok(paused);
                 }

@@ -7,7 +7,8 @@ use wire::frame::flags;
 use super::error::Failure;
 use super::known_days::known;
 use super::number::bounded;
-use super::query::{point, table};
+use super::points::point;
+use super::query::{FIVE_MINUTES, MINUTES};
 use super::tags::interval;
 use crate::store::port::error::StoreError;
 use crate::store::rows::client_days::start_of;
@@ -38,10 +39,10 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<GroupsF
     if range.resolution() == Resolution::FiveMinutes {
         days(&transaction, &mut groups)?;
         let members = groups.rows_to_read();
-        rows(&transaction, &members, Resolution::FiveMinutes, |row| groups.add(&row))?;
+        rows(&transaction, &members, FIVE_MINUTES, |row| groups.add(&row))?;
     } else {
         let members = groups.members.clone();
-        rows(&transaction, &members, Resolution::Minute, |row| groups.add(&row))?;
+        rows(&transaction, &members, MINUTES, |row| groups.add(&row))?;
         add_rates(&transaction, &mut groups)?;
     }
     Ok(groups.finish())
@@ -51,7 +52,7 @@ pub(super) fn groups(db: &mut Connection, range: &GroupsRange) -> Result<GroupsF
 fn add_rates(db: &Connection, groups: &mut Groups) -> Result<(), Failure> {
     days(db, groups)?;
     let members = groups.rows_to_read();
-    rows(db, &members, Resolution::FiveMinutes, |row| groups.add_rate(&row))
+    rows(db, &members, FIVE_MINUTES, |row| groups.add_rate(&row))
 }
 
 /// Adds the packed days, and notes those that are to be packed.
@@ -127,18 +128,17 @@ const MEMBERS: &str = "WITH members AS MATERIALIZED (
      SELECT value ->> 0 AS client, value ->> 1 AS valid_from, value ->> 2 AS valid_to,
          value ->> 3 AS place FROM json_each(?1))";
 
-/// Passes on the rows of a rollup while members were in their groups. NIC by NIC, because the index starts
+/// Passes on the rows of a rollup's table while members were in their groups. NIC by NIC, because the index starts
 /// with client, NIC and time. SQLite joins and filters. Adding up happens here, because `GROUP BY` would
 /// sort all rows first.
 fn rows(
     db: &Connection,
     members: &[GroupMember],
-    resolution: Resolution,
+    table: &str,
     mut each: impl FnMut(GroupRow),
 ) -> Result<(), Failure> {
-    let (table, length) = table(resolution);
     let mut select = db.prepare_cached(&format!(
-        "{MEMBERS} SELECT b.time, b.{length}, {COLUMNS}, m.place FROM members m
+        "{MEMBERS} SELECT b.time, b.covered_ns, {COLUMNS}, m.place FROM members m
          CROSS JOIN nics n ON n.client = m.client
          CROSS JOIN {table} b ON b.client = m.client AND b.nic = n.id
              AND b.time >= m.valid_from AND b.time < m.valid_to

@@ -6,13 +6,15 @@ use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::number::number;
-use super::query::{RowKey, choose, nic_key, table};
+use super::points::{RowKey, nic_key};
+use super::query::{choose, rollup};
+use super::samples::SampleReader;
 use super::wide::narrow;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
 };
-use crate::store::rows::series::NicRange;
+use crate::store::rows::series::{NicRange, Point};
 
 pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure> {
     let transaction = db.transaction()?;
@@ -40,21 +42,26 @@ pub(super) fn events(
     let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut events = Vec::new();
 
-    let (table, length) = table(choose(&transaction, &key, EVENT_ROWS_MAX)?);
-    let mut select = transaction.prepare_cached(&format!(
-        "SELECT time, {length}, drops, flags FROM {table}
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
-             AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit_rows}"
-    ))?;
-    let mut rows = select.query(key.params())?;
-    while let Some(row) = rows.next()? {
-        let drops = Packets(number(row, 2)?);
-        events.extend(row_events(
-            WallNs::of_column(row.get(0)?),
-            number(row, 1)?,
-            drops,
-            row.get(3)?,
-        ));
+    match rollup(choose(&transaction, &key, EVENT_ROWS_MAX)?) {
+        None => {
+            for row in SampleReader::of(&transaction)?.rows(&key)? {
+                let Point { start_ns, interval_ns, drops, flags, .. } = row?;
+                events.extend(row_events(start_ns, interval_ns, drops, flags));
+            }
+        }
+        Some(table) => {
+            let mut select = transaction.prepare_cached(&format!(
+                "SELECT time, covered_ns, drops, flags FROM {table}
+                 WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4
+                     AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0)
+                 ORDER BY time DESC LIMIT {limit_rows}"
+            ))?;
+            let mut rows = select.query(key.params())?;
+            while let Some(row) = rows.next()? {
+                let (start_ns, drops) = (WallNs::of_column(row.get(0)?), Packets(number(row, 2)?));
+                events.extend(row_events(start_ns, number(row, 1)?, drops, row.get(3)?));
+            }
+        }
     }
 
     let RowKey { client, nic, from, to } = key;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::error::Failure;
-use super::query::point;
+use super::points::point;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::series::{ClientRange, StoredMinutes};
 

@@ -9,13 +9,14 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use wire::private_file::{self, Acting, FileError};
 
 use super::error::OpenError;
+use super::samples::functions;
 use super::wide;
 
 /// Version of the newest schema (`PRAGMA user_version`).
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 24] = [
+const MIGRATIONS: [&str; 25] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -40,6 +41,7 @@ const MIGRATIONS: [&str; 24] = [
     include_str!("client_days.sql"),
     include_str!("talkers_time.sql"),
     include_str!("talkers_alike.sql"),
+    include_str!("packed.sql"),
 ];
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
@@ -160,6 +162,7 @@ pub(super) fn set_up(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     wide::register(db)?;
+    functions::register(db)?;
     // Statements are planned once instead of for each row's values: commits take a fifth of the time.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())

@@ -1,19 +1,20 @@
 //! Reads clients and series.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, Row, params};
 use wire::frame::flags;
 use wire::id::NicName;
 use wire::message::{Host, Nic};
-use wire::{Bytes, Packets, WallNs};
+use wire::{Bytes, WallNs};
 
 use super::error::Failure;
 use super::number::number;
+use super::points::{RowKey, nic_key, point};
+use super::samples::SampleReader;
 use crate::store::rows::clients::Client;
-use crate::store::rows::nics::NicId;
 use crate::store::rows::percentile::PercentileRange;
 use crate::store::rows::percentile::{FiveMinuteRow, Percentile};
 use crate::store::rows::points::{Points, RESOLUTIONS, rows_max};
-use crate::store::rows::series::{NicRange, Point, PointCounts, Resolution, Series, SeriesRange};
+use crate::store::rows::series::{NicRange, Resolution, Series, SeriesRange};
 
 pub(super) fn ready(db: &Connection) -> Result<(), Failure> {
     Ok(db.query_row("SELECT raw_from FROM retention", [], |_| Ok(()))?)
@@ -80,14 +81,19 @@ pub(super) fn series(db: &mut Connection, range: &SeriesRange) -> Result<Series,
         Some(resolution) => resolution,
         None => choose(&transaction, &key, rows_max(range))?,
     };
-    let (table, length) = table(resolution);
+    let mut points = Points::new(range);
+    let Some(table) = rollup(resolution) else {
+        for row in SampleReader::of(&transaction)?.rows(&key)? {
+            points.push(row?);
+        }
+        return Ok(Series { resolution, points: points.finish() });
+    };
     let mut select = transaction.prepare_cached(&format!(
-        "SELECT time, {length}, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
+        "SELECT time, covered_ns, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
              rx_peak_10ms_bytes, tx_bytes, tx_packets, tx_captured, tx_peak_1ms_bytes,
              tx_peak_10ms_bytes, drops, flags FROM {table}
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time"
     ))?;
-    let mut points = Points::new(range);
     let mut rows = select.query(key.params())?;
     while let Some(row) = rows.next()? {
         points.push(point(row)?);
@@ -115,45 +121,16 @@ pub(super) fn percentile(db: &Connection, range: &PercentileRange) -> Result<Per
     Ok(found.with(&rows.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
-/// The selected rows of a table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RowKey {
-    pub client: i64,
-    pub nic: NicId,
-    pub from: i64,
-    pub to: i64,
-}
+/// The tables of rollups.
+pub(super) const MINUTES: &str = "bandwidth_1m";
+pub(super) const FIVE_MINUTES: &str = "bandwidth_5m";
 
-impl RowKey {
-    pub fn params(&self) -> [&dyn ToSql; 4] {
-        [&self.client, &self.nic, &self.from, &self.to]
-    }
-}
-
-/// The numbers that identify a NIC's rows. `None` if there is no such NIC.
-pub(super) fn nic_key(db: &Connection, range: &NicRange) -> Result<Option<RowKey>, Failure> {
-    let key = db
-        .prepare_cached(
-            "SELECT clients.id, nics.id FROM clients JOIN nics ON nics.client = clients.id
-             WHERE client_id = ?1 AND name = ?2",
-        )?
-        .query_row([&range.client, &range.nic], |row| {
-            Ok(RowKey {
-                client: row.get(0)?,
-                nic: row.get(1)?,
-                from: range.from_ns.to_column(),
-                to: range.to_ns.to_column(),
-            })
-        })
-        .optional()?;
-    Ok(key)
-}
-
-pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
+/// The table of a rollup. `None` of the samples themselves, which [`SampleReader`] reads.
+pub(super) const fn rollup(resolution: Resolution) -> Option<&'static str> {
     match resolution {
-        Resolution::Raw => ("bandwidth_stats", "interval_ns"),
-        Resolution::Minute => ("bandwidth_1m", "covered_ns"),
-        Resolution::FiveMinutes => ("bandwidth_5m", "covered_ns"),
+        Resolution::Raw => None,
+        Resolution::Minute => Some(MINUTES),
+        Resolution::FiveMinutes => Some(FIVE_MINUTES),
     }
 }
 
@@ -171,36 +148,21 @@ pub(super) fn choose(
     let RowKey { client, nic, from, to } = *key;
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
     for (resolution, kept_from) in RESOLUTIONS.into_iter().zip(kept_from) {
-        let (table, _) = table(resolution);
-        let few: bool = db
-            .prepare_cached(&format!(
-                "SELECT count(*) <= ?5 FROM (SELECT 1 FROM {table} WHERE client = ?1 AND nic = ?2
-                     AND time >= ?3 AND time < ?4 LIMIT ?5 + 1)"
-            ))?
-            .query_row(params![client, nic, from, to, rows_max], |row| row.get(0))?;
-        if kept_from <= from && few {
+        if kept_from > key.from {
+            continue;
+        }
+        let few = match rollup(resolution) {
+            None => SampleReader::of(db)?.are_few(db, key, rows_max)?,
+            Some(table) => db
+                .prepare_cached(&format!(
+                    "SELECT count(*) <= ?5 FROM (SELECT 1 FROM {table} WHERE client = ?1
+                         AND nic = ?2 AND time >= ?3 AND time < ?4 LIMIT ?5 + 1)"
+                ))?
+                .query_row(params![client, nic, from, to, rows_max], |row| row.get(0))?,
+        };
+        if few {
             return Ok(resolution);
         }
     }
     Ok(Resolution::FiveMinutes)
-}
-
-pub(super) fn point(row: &Row<'_>) -> rusqlite::Result<Point> {
-    let counts = |at: usize| {
-        Ok::<_, rusqlite::Error>(PointCounts {
-            bytes: Bytes(number(row, at)?),
-            packets: Packets(number(row, at + 1)?),
-            captured: Packets(number(row, at + 2)?),
-            peak_1ms_bytes: row.get(at + 3)?,
-            peak_10ms_bytes: row.get(at + 4)?,
-        })
-    };
-    Ok(Point {
-        start_ns: WallNs::of_column(row.get(0)?),
-        interval_ns: number(row, 1)?,
-        rx: counts(2)?,
-        tx: counts(7)?,
-        drops: Packets(number(row, 12)?),
-        flags: row.get(13)?,
-    })
 }

@@ -11,6 +11,7 @@ use super::enrolled;
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::number::{bounded, number};
+use super::tables::stored::{STEP_ROWS, Stored, stored};
 use super::tags;
 use crate::identity::Revocation;
 use crate::store::port::error::StoreError;
@@ -18,9 +19,6 @@ use crate::store::port::register::{Forget, Register};
 use crate::store::rows::clients::{Registered, StoredRevocation};
 use crate::store::rows::nics::NicId;
 use crate::store::rows::tables::timed;
-
-/// Most rows deleted per step.
-const STEP_ROWS: i64 = 5000;
 
 #[async_trait]
 impl<T: Reads + Send + Sync + Debug> Register for T {
@@ -163,7 +161,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
         let nics = select.query_map([id], |row| row.get::<_, NicId>(0))?;
         nics.collect::<rusqlite::Result<Vec<_>>>()?
     };
-    'some: for table in timed().map(|table| table.name) {
+    'some: for Stored { name: table, step_rows, .. } in stored(timed()) {
         for nic in &nics {
             if rows > 0 {
                 break 'some;
@@ -174,7 +172,7 @@ fn purge_some(db: &mut Connection, client: &ClientId) -> Result<u64, Failure> {
                          (SELECT time FROM {table} WHERE client = ?1 AND nic = ?2
                           ORDER BY time LIMIT 1 OFFSET ?3), 9223372036854775807)"
                 ))?
-                .execute(params![id, nic, STEP_ROWS - 1])?;
+                .execute(params![id, nic, step_rows - 1])?;
         }
     }
     for table in ["tag_intervals", "talker_owners", "client_days"] {

@@ -8,18 +8,17 @@ use wire::WallNs;
 
 use super::error::Failure;
 use super::lease::{Reads, Writes};
+use super::query::{FIVE_MINUTES, MINUTES};
 use super::store::SqliteStore;
 use super::tables::client_days;
-use super::{alerts, quarantine, tags, talkers};
+use super::tables::stored::{STEP_ROWS, Stored, keeping, stored};
+use super::{alerts, quarantine, samples, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
-use crate::store::rows::tables::{FIGURES, KEEPING, timed};
-
-/// Most rows deleted per step.
-const STEP_ROWS: i64 = 5000;
+use crate::store::rows::tables::{FIGURES, timed};
 
 /// Most NICs deleted per step.
 const STEP_NICS: i64 = 1000;
@@ -33,6 +32,10 @@ impl Retain for SqliteStore {
 
     async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError> {
         self.writer().lease(move |db| keep_clock(db, clock_ns)).await
+    }
+
+    async fn pack(&self, before_ns: WallNs) -> Result<u64, StoreError> {
+        samples::pack(self, before_ns).await
     }
 
     async fn retain(
@@ -60,11 +63,11 @@ fn time_seen(db: &Connection, limits: &RetentionLimits) -> Result<TimeSeen, Fail
     let clock =
         number("SELECT coalesce(clock, (SELECT max(committed_at) FROM sessions)) FROM retention")?;
     let mut first_expiry_ns = WallNs::MAX;
-    for table in FIGURES {
-        let (kept, table) = (table.kept(limits), table.name);
+    for Stored { name: table, of, start, .. } in stored(FIGURES) {
+        let kept = of.kept(limits);
         let oldest = number(&format!(
-            "SELECT min((SELECT min(time) FROM {table} WHERE {table}.client = nics.client
-                 AND {table}.nic = nics.id)) FROM nics"
+            "SELECT min((SELECT {start} FROM {table} WHERE {table}.client = nics.client
+                 AND {table}.nic = nics.id ORDER BY time LIMIT 1)) FROM nics"
         ))?;
         let kept_ns = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
         let expires = oldest.map_or(WallNs::MAX, |oldest| time(oldest).saturating_add(kept_ns));
@@ -81,20 +84,22 @@ fn keep_clock(db: &Connection, clock_ns: WallNs) -> Result<(), Failure> {
 /// Records the start of complete rows. From now on nothing relies on older ones.
 fn begin(db: &mut Connection, cut: &CutOffs, now_ns: WallNs) -> Result<(), Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let newest = "SELECT max((SELECT max(time) FROM bandwidth_stats s WHERE s.client = nics.client
-                      AND s.nic = nics.id)) FROM nics";
-    let newest: Option<i64> = transaction.query_row(newest, [], |row| row.get(0))?;
+    let newest = samples::newest(&transaction)?;
     for (column, table, cut_ns) in [
-        ("raw_from", "bandwidth_stats", cut.raw_ns),
-        ("rollup_1m_from", "bandwidth_1m", cut.rollup_1m_ns),
-        ("rollup_5m_from", "bandwidth_5m", cut.rollup_5m_ns),
+        ("raw_from", None, cut.raw_ns),
+        ("rollup_1m_from", Some(MINUTES), cut.rollup_1m_ns),
+        ("rollup_5m_from", Some(FIVE_MINUTES), cut.rollup_5m_ns),
     ] {
         let (cut, now) = (cut_ns.to_column(), now_ns.to_column());
         let kept = format!("SELECT {column} FROM retention");
         let kept: i64 = transaction.query_row(&kept, [], |row| row.get(0))?;
         // Later than all rows: left by a clock far ahead. Not if this clock is behind.
         let lost = kept > now && newest.is_none_or(|newest| kept > newest);
-        let from = if lost { complete_from(&transaction, table, cut)? } else { kept };
+        let from = match table {
+            _ if !lost => kept,
+            Some(table) => complete_from(&transaction, table, cut)?,
+            None => samples::complete_from(&transaction, cut)?,
+        };
         let note = format!("UPDATE retention SET {column} = ?1 WHERE {column} <> ?1");
         transaction.execute(&note, [from.max(cut)])?;
     }
@@ -102,7 +107,7 @@ fn begin(db: &mut Connection, cut: &CutOffs, now_ns: WallNs) -> Result<(), Failu
     Ok(())
 }
 
-/// The end of the last five minutes for which a table lacks rows.
+/// The end of the last five minutes for which a rollup lacks rows.
 fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result<i64, Failure> {
     let sum = |figure| {
         format!(
@@ -121,9 +126,9 @@ fn complete_from(transaction: &Transaction<'_>, table: &str, cut: i64) -> Result
 fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut rows = 0;
-    for table in timed() {
+    for table in stored(timed()) {
         if rows == 0 {
-            rows = delete_some(&transaction, table.name, table.cut_ns(cut).to_column())?;
+            rows = delete_some(&transaction, table, table.of.cut_ns(cut).to_column())?;
         }
     }
     if rows == 0 {
@@ -155,7 +160,11 @@ fn step(db: &mut Connection, cut: &CutOffs) -> Result<u64, Failure> {
 }
 
 /// Deletes the oldest rows of the first NIC with rows older than `before`.
-fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Result<usize, Failure> {
+fn delete_some(
+    transaction: &Transaction<'_>,
+    Stored { name: table, step_rows, .. }: Stored,
+    before: i64,
+) -> Result<usize, Failure> {
     let nic: Option<(i64, NicId)> = transaction
         .prepare_cached(&format!(
             "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM {table} old
@@ -169,7 +178,7 @@ fn delete_some(transaction: &Transaction<'_>, table: &str, before: i64) -> Resul
             "SELECT time FROM {table} WHERE client = ?1 AND nic = ?2 AND time < ?3
              ORDER BY time LIMIT 1 OFFSET ?4"
         ))?
-        .query_row(params![client, nic, before, STEP_ROWS - 1], |row| row.get(0))
+        .query_row(params![client, nic, before, step_rows - 1], |row| row.get(0))
         .optional()?;
     let until = up_to.map_or(before, |time| time + 1);
     if table == "bandwidth_5m" {
@@ -262,7 +271,7 @@ static FORGOTTEN: LazyLock<String> = LazyLock::new(|| {
                  AND {table}.nic = nics.id)"
         ),
     };
-    let none = KEEPING.map(none).join(" AND ");
+    let none = keeping().map(none).collect::<Vec<_>>().join(" AND ");
     format!("SELECT id FROM nics WHERE present = 0 AND {none} LIMIT {STEP_NICS}")
 });
 

@@ -18,12 +18,12 @@ use self::rows::{list, owners};
 use super::error::Failure;
 use super::lease::Reads;
 use super::number::number;
-use super::query::nic_key;
-use super::wide::wide;
+use super::points::{RowKey, nic_key};
+use super::samples::SampleReader;
 use crate::store::port::error::StoreError;
 use crate::store::port::talkers::TalkersReader;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::series::NicRange;
+use crate::store::rows::series::{NicRange, Point};
 use crate::store::rows::talker_entries::ENTRIES;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
 use crate::store::rows::talker_search::{TalkerSearch, TalkersFound};
@@ -153,31 +153,29 @@ pub(super) fn forget_owners(
 pub(super) fn proof(db: &Transaction<'_>) -> Result<TalkersProof, Failure> {
     let mut select =
         db.prepare(&format!("SELECT {}, t.client, t.nic FROM talkers t", columns()))?;
-    let mut samples = db.prepare(
-        "SELECT wide_sum(rx_bytes), wide_sum(tx_bytes), wide_sum(rx_packets), wide_sum(tx_packets),
-             wide_sum(interval_ns), min(time), max(time + interval_ns)
-         FROM bandwidth_stats WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
-    )?;
+    let mut samples = SampleReader::of(db)?;
     let after = 4 + LIST.len() + ENTRIES.len();
     let mut proof = TalkersProof::default();
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (start, interval): (i64, i64) = (row.get(0)?, row.get(1)?);
         let (client, nic): (i64, NicId) = (row.get(after)?, row.get(after + 1)?);
-        let of = usize::from(row.get::<_, i64>(3)? == 1);
-        let key = params![client, nic, start, start.saturating_add(interval)];
-        let samples = samples.query_row(key, |row| {
-            let (first, last): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
-            Ok(SamplesOfList {
-                bytes: wide(row, of)?,
-                packets: wide(row, 2 + of)?,
-                covered_ns: wide(row, 4)?,
-                span: first
-                    .zip(last)
-                    .map(|(first, last)| (WallNs::of_column(first), WallNs::of_column(last))),
-            })
-        })?;
-        proof.add(nic, WallNs::of_column(start), list(row)?, samples, 1);
+        let sent = row.get::<_, i64>(3)? == 1;
+        let key = RowKey { client, nic, from: start, to: start.saturating_add(interval) };
+        let mut sums = SamplesOfList::default();
+        // The proof of samples reports damaged ones.
+        let readable = |row: &Result<Point, Failure>| !matches!(row, Err(Failure::File(_)));
+        for sample in samples.rows(&key)?.filter(readable) {
+            let Point { start_ns, interval_ns, rx, tx, .. } = sample?;
+            let counts = if sent { tx } else { rx };
+            sums.bytes += i128::from(counts.bytes.get());
+            sums.packets += i128::from(counts.packets.get());
+            sums.covered_ns += i128::from(interval_ns);
+            let end_ns = start_ns.saturating_add(interval_ns);
+            let (first_ns, last_ns) = sums.span.unwrap_or((start_ns, end_ns));
+            sums.span = Some((first_ns.min(start_ns), last_ns.max(end_ns)));
+        }
+        proof.add(nic, WallNs::of_column(start), list(row)?, sums, 1);
     }
     Ok(proof)
 }

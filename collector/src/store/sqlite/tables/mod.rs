@@ -10,4 +10,5 @@ pub(super) mod nics;
 pub(super) mod quarantine;
 pub(super) mod rollups;
 pub(super) mod samples;
+pub(super) mod stored;
 pub(super) mod talkers;

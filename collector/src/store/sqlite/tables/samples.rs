@@ -1,4 +1,4 @@
-//! `bandwidth_stats`: one row per sample.
+//! `hot_samples`: one row per sample, until it is packed.
 
 use std::sync::LazyLock;
 
@@ -11,10 +11,11 @@ use crate::store::rows::columns::{COUNTS, PEAKS, count_figures, peak_figures};
 use crate::store::rows::facts::NicIndex;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::int;
+use crate::store::sqlite::samples::HOT;
 
 static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     let columns = COUNTS.iter().chain(&PEAKS).chain(&["drops", "flags"]);
-    Insert::into("bandwidth_stats", columns.map(|name| (*name).to_owned()))
+    Insert::into(HOT, columns.map(|name| (*name).to_owned()))
 });
 
 pub fn add(

@@ -9,7 +9,7 @@ use crate::store::port::export::{ExportPosition, Paused, ROWS};
 use crate::store::rows::export::{ExportList, ExportRange, ReadList, owners_of};
 use crate::store::rows::talkers::columns;
 use crate::store::sqlite::error::Failure;
-use crate::store::sqlite::query::nic_key;
+use crate::store::sqlite::points::nic_key;
 
 /// Reads one snapshot.
 pub(in crate::store::sqlite) fn read_lists(

@@ -3,13 +3,14 @@
 //! in there, pages, keys and sums.
 
 mod planes;
-mod traffic;
+pub mod traffic;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
+use collector::store::sqlite::add_functions;
 use collector::store::{PACKED_ROWS_MAX, Packed, Point, unpack};
 use rusqlite::{Connection, OpenFlags, params};
 use testbed::Cluster;
@@ -189,6 +190,7 @@ fn in_postgres(cluster: &Cluster, packed: &[&[u8]]) -> anyhow::Result<usize> {
 /// The samples of a store, by NIC.
 fn stored(path: &PathBuf) -> anyhow::Result<Vec<Vec<Point>>> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    add_functions(&db)?;
     let mut nics: Vec<Vec<Point>> = Vec::new();
     let mut select = db.prepare(
         "SELECT time, interval_ns, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes, rx_peak_10ms_bytes,

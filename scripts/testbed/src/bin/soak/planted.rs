@@ -15,11 +15,12 @@ pub fn plant(world: &World, bug: Bug) {
     };
     match world.store() {
         Store::Sqlite => {
+            let table = if table == "gaps" { table } else { "hot_samples" };
             let act = if twice {
-                "INSERT INTO bandwidth_stats SELECT client, nic, time, nth + 1000000, interval_ns, \
+                "INSERT INTO hot_samples SELECT client, nic, time, nth + 1000000, interval_ns, \
                  rx_bytes, tx_bytes, rx_packets, tx_packets, rx_captured, tx_captured, \
                  rx_peak_1ms_bytes, tx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_peak_10ms_bytes, \
-                 drops, flags FROM bandwidth_stats WHERE client = new.client AND nic = new.nic \
+                 drops, flags FROM hot_samples WHERE client = new.client AND nic = new.nic \
                  AND time = new.time AND nth = new.nth"
             } else {
                 "SELECT raise(IGNORE)"

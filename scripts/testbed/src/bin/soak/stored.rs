@@ -92,6 +92,7 @@ pub fn open(path: &Path) -> rusqlite::Connection {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let db = rusqlite::Connection::open_with_flags(path, flags).expect("the file is there");
     db.busy_timeout(std::time::Duration::from_secs(10)).expect("any time will do");
+    collector::store::sqlite::add_functions(&db).expect("no function is refused");
     db
 }
 

@@ -42,7 +42,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
             .push(vec![committed, Taken::new(rows, begun.elapsed(), cpu().saturating_sub(used))]);
         for path in [&ours, &bare] {
             let db = Connection::open(path)?;
-            let count = "SELECT count(*) FROM bandwidth_stats";
+            let count = "SELECT count(*) FROM hot_samples";
             let count: i64 = db.query_row(count, [], |row| row.get(0))?;
             anyhow::ensure!(count.unsigned_abs() == rows);
         }
@@ -54,7 +54,7 @@ pub async fn rates(options: &Options) -> anyhow::Result<()> {
 fn insert(db: &mut Connection, batch: &Batch) -> anyhow::Result<()> {
     let transaction = db.transaction()?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO bandwidth_stats VALUES
+        "INSERT INTO hot_samples VALUES
              (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     for (client, session) in (1..).zip(&batch.sessions) {

@@ -1,0 +1,138 @@
+//! Rows of `packed_samples`.
+
+use std::sync::LazyLock;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use wire::WallNs;
+
+use crate::store::rows::packed::{Packed, PackedSums};
+use crate::store::rows::series::Point;
+use crate::store::sqlite::error::Failure;
+use crate::store::sqlite::number::{bounded, number};
+use crate::store::sqlite::tables::nics::NicIds;
+use crate::store::sqlite::wide::wide;
+use crate::time::Time;
+
+/// Nanoseconds of an hour: no stretch reaches from one into the next.
+pub const HOUR: i64 = 3_600_000_000_000;
+
+/// The columns after the key, in the order of [`Stretch::read`].
+const COLUMNS: &str =
+    "first, time, samples, interval_ns, rx_bytes, rx_packets, rx_captured, tx_bytes,
+    tx_packets, tx_captured, drops, rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_peak_1ms_bytes,
+    tx_peak_10ms_bytes, flags, columns, id";
+
+/// The stretches of a NIC that may have samples in a range, in order: they lie within an hour each.
+pub static STRETCHES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS} FROM packed_samples
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND first < ?4
+             AND time < CASE WHEN ?4 < {0} THEN ?4 + {HOUR} ELSE {1} END ORDER BY time, first",
+        i64::MAX - HOUR,
+        i64::MAX
+    )
+});
+
+/// Of the stretches that end within a range, the last one that starts until ?5.
+pub static LAST_UNTIL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS} FROM packed_samples
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 AND first <= ?5
+         ORDER BY first DESC, time DESC LIMIT 1"
+    )
+});
+
+/// A row of `packed_samples`.
+#[derive(Debug)]
+pub struct Stretch {
+    id: i64,
+    packed: Packed,
+}
+
+/// A stretch whose samples can't be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "packed samples from {first} to {last} are damaged, or add up to something else than noted \
+     (packed_samples.id = {id}); restore the database from a backup, or delete this row to do without them"
+)]
+pub struct DamagedStretch {
+    id: i64,
+    first: Time,
+    last: Time,
+}
+
+impl From<DamagedStretch> for Failure {
+    fn from(damaged: DamagedStretch) -> Self {
+        Self::File(damaged.into())
+    }
+}
+
+/// First and last start of a row of [`STRETCHES`], and the number of its samples.
+pub fn span(row: &Row<'_>) -> rusqlite::Result<(i64, i64, i64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+impl Stretch {
+    pub fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let sum = |at| Ok::<_, rusqlite::Error>(wide(row, at)?.max(0).unsigned_abs());
+        let sums = PackedSums {
+            rows: number(row, 2)?,
+            first_ns: WallNs::of_column(row.get(0)?),
+            last_ns: WallNs::of_column(row.get(1)?),
+            interval_ns: sum(3)?,
+            counts: [sum(4)?, sum(5)?, sum(6)?, sum(7)?, sum(8)?, sum(9)?],
+            drops: sum(10)?,
+            peaks: [row.get(11)?, row.get(12)?, row.get(13)?, row.get(14)?],
+            flags: row.get(15)?,
+        };
+        Ok(Self { id: row.get(17)?, packed: Packed { columns: row.get(16)?, sums } })
+    }
+
+    /// Its samples, by start.
+    pub fn rows(&self) -> Result<Vec<Point>, DamagedStretch> {
+        let PackedSums { first_ns, last_ns, .. } = self.packed.sums;
+        let (first, last) = (Time(first_ns), Time(last_ns));
+        self.packed.rows().ok_or(DamagedStretch { id: self.id, first, last })
+    }
+
+    pub const fn samples(&self) -> u64 {
+        self.packed.sums.rows
+    }
+
+    pub fn last(&self) -> i64 {
+        self.packed.sums.last_ns.to_column()
+    }
+
+    /// Deletes it. False if it is not there any more.
+    pub fn delete(&self, db: &Connection, nic: NicIds) -> Result<bool, Failure> {
+        let PackedSums { first_ns, last_ns, rows, .. } = self.packed.sums;
+        let (first, last) = (first_ns.to_column(), last_ns.to_column());
+        // Not by `id` alone, which may be another's by now.
+        let mut delete = db.prepare_cached(
+            "DELETE FROM packed_samples WHERE id = ?1 AND client = ?2 AND nic = ?3 AND first = ?4
+                 AND time = ?5 AND samples = ?6",
+        )?;
+        let key = [self.id, nic.client, nic.nic.get(), first, last, bounded(rows)];
+        Ok(delete.execute(key)? == 1)
+    }
+}
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let places = vec!["?"; 19].join(", ");
+    format!("INSERT INTO packed_samples (client, nic, {COLUMNS}) VALUES ({places}, NULL)")
+});
+
+/// Adds a stretch.
+pub fn insert(db: &Connection, nic: NicIds, packed: Packed) -> Result<(), Failure> {
+    let PackedSums { rows, first_ns, last_ns, interval_ns, counts, drops, peaks, flags } =
+        packed.sums;
+    let wide = |sum: u128| i64::try_from(sum).map_or_else(|_| sum.to_string().into(), Value::from);
+    let times = [first_ns, last_ns].map(|time| Value::from(time.to_column()));
+    let values = [nic.client, nic.nic.get()].map(Value::from).into_iter().chain(times);
+    let values = values.chain([bounded(rows).into(), wide(interval_ns)]);
+    let values = values.chain(counts.map(wide)).chain([wide(drops)]).chain(peaks.map(Value::from));
+    let values = values.chain([flags.into(), packed.columns.into()]);
+    db.prepare_cached(&INSERT)?.execute(params_from_iter(values))?;
+    Ok(())
+}
