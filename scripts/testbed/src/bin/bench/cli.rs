@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    alerts, backlog, capture, floor, groups, hostile, idle, packed, reader, scrape, search, series,
-    stall, store, swarm, talkers, week,
+    alerts, backlog, capture, floor, groups, hostile, idle, packed, packing, reader, scrape,
+    search, series, stall, store, swarm, talkers, week,
 };
 
 #[derive(Debug, Parser)]
@@ -46,6 +46,8 @@ enum Benchmark {
     Alerts(alerts::Options),
     /// Bytes and time that packed rows take in both stores, beside byte planes
     Packed(packed::Options),
+    /// Packing samples in the embedded store: bytes, CPU, commits meanwhile, reads before and after
+    Packing(packing::Options),
     /// What attacks on a collector cost the collector and an honest agent
     Hostile(hostile::Options),
     /// The reader that only sums lengths, as `capture` starts it
@@ -75,6 +77,7 @@ impl Cli {
             Benchmark::Search(options) => search::run(&options),
             Benchmark::Alerts(options) => alerts::run(&options),
             Benchmark::Packed(options) => packed::run(&options),
+            Benchmark::Packing(options) => packing::run(&options),
             Benchmark::Hostile(options) => hostile::run(&options),
             Benchmark::Floor(options) => floor::run(&options),
         }

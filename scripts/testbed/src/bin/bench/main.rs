@@ -15,6 +15,7 @@ mod idle;
 mod offline;
 mod paced;
 mod packed;
+mod packing;
 mod process;
 mod reader;
 mod scrape;

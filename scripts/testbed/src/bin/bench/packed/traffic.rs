@@ -27,8 +27,8 @@ pub const KINDS: [Kind; 3] = [
     Kind { name: "idle", packets: 3.0, size: 200.0, segments: 1.0, target: 12.0 },
 ];
 
-const START_NS: u64 = 1_799_971_200_000_000_000;
-const INTERVAL_NS: u64 = 500_000_000;
+pub const START_NS: u64 = 1_799_971_200_000_000_000;
+pub const INTERVAL_NS: u64 = 500_000_000;
 
 /// Samples of 500 ms have 500 windows of 1 ms and 50 of 10 ms.
 const WINDOWS: [f64; 2] = [500.0, 50.0];

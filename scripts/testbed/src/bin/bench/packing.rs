@@ -1,0 +1,304 @@
+//! `bench packing`: what packing samples in the embedded store takes and gives: bytes, CPU beside that of storing
+//! them, commits meanwhile, and reads before and after.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use collector::store::sqlite::SqliteStore;
+use collector::store::{
+    Batch, Check, Commit, Point, PointCounts, Query, Resolution, Retain, SeriesRange, SessionBatch,
+    Store,
+};
+use rusqlite::Connection;
+use wire::frame::{Counts, Frame, Sample};
+use wire::id::{ClientId, NicName, SessionId};
+use wire::message::{Hello, Session};
+use wire::{Bytes, Packets, Seq, WallNs};
+
+use crate::packed::traffic::{INTERVAL_NS, KINDS, Kind, START_NS};
+use crate::process::cpu_ns;
+use crate::table::{Table, median, met};
+
+/// Options of the benchmark.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// NICs of each kind
+    #[arg(long, default_value_t = 12)]
+    nics: u64,
+    /// Hours of samples, one every 500 ms
+    #[arg(long, default_value_t = 6)]
+    hours: u64,
+}
+
+/// Samples of a NIC in an hour.
+const HOUR: u64 = 7200;
+
+/// Samples of a NIC in a batch: 10 s.
+const BATCH: usize = 20;
+
+/// Most CPU of packing beside that of storing, most time of a commit beside its median, most time of a read beside
+/// that before, and most bytes of a sample.
+const CPU_TARGET: f64 = 0.15;
+const COMMIT_TARGET: f64 = 2.0;
+const READ_TARGET: f64 = 1.2;
+const BYTES_TARGET: f64 = 25.0;
+
+/// Stores samples, packs them, and reads them before and after.
+///
+/// # Errors
+/// The store fails, or reads something else than before.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut costs = Table::new(&[
+        "samples",
+        "number",
+        "B before",
+        "B after",
+        "target 25",
+        "storing, CPU us",
+        "packing, CPU us",
+        "share",
+        "target 0.15",
+    ]);
+    let mut commits = Table::new(&[
+        "commits",
+        "alone, median ms",
+        "p99",
+        "while packing, median ms",
+        "p99",
+        "most",
+        "of median",
+        "target 2",
+    ]);
+    let mut reads =
+        Table::new(&["reads", "range", "before, ms", "after, ms", "ratio", "target 1.2"]);
+    for kind in &KINDS {
+        let measured = runtime.block_on(measure(kind, options))?;
+        costs.row(measured.costs);
+        commits.row(measured.commits);
+        measured.reads.into_iter().for_each(|row| reads.row(row));
+    }
+    costs.print();
+    commits.print();
+    reads.print();
+    println!(
+        "bytes are of the whole table of samples with its index, a sample; times are medians of 5 turns"
+    );
+    Ok(())
+}
+
+struct Measured {
+    costs: [String; 9],
+    commits: [String; 8],
+    reads: Vec<[String; 6]>,
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("netmon.sqlite");
+    let store = Arc::new(SqliteStore::open(&path)?);
+    let cpu = || cpu_ns(std::process::id());
+    let samples = options.nics * options.hours * HOUR;
+    let batches = batches(kind, options.nics, options.hours + 1, &*store).await?;
+    let stored = usize::try_from(options.hours * HOUR)? / BATCH;
+    let (stored, mut live) = (&batches[..stored], batches[stored..].iter());
+    let (used, mut alone) = (cpu(), Vec::new());
+    for batch in stored {
+        let begun = Instant::now();
+        store.commit(batch).await?;
+        alone.push(millis(begun.elapsed()));
+    }
+    let storing = cpu().saturating_sub(used) as f64 / samples as f64 / 1e3;
+    let before = (bytes(&path, "hot_samples")?, times(&*store, options).await?);
+    // Half of the hours are packed alone, the others beside commits.
+    let half = START_NS + options.hours / 2 * HOUR * INTERVAL_NS;
+    let used = cpu();
+    let packed = store.pack(WallNs(half)).await?;
+    let packing = cpu().saturating_sub(used) as f64 / packed as f64 / 1e3;
+    let meanwhile = {
+        let store = store.clone();
+        tokio::spawn(async move { store.pack(WallNs::MAX).await })
+    };
+    let mut beside = Vec::new();
+    while !meanwhile.is_finished() {
+        let batch = live.next().context("packing takes longer than an hour's batches")?;
+        let begun = Instant::now();
+        store.commit(batch).await?;
+        beside.push(millis(begun.elapsed()));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    meanwhile.await??;
+    store.pack(WallNs::MAX).await?;
+    anyhow::ensure!(store.check().await?.is_sound(), "fsck finds something");
+    let after = (bytes(&path, "packed_samples")?, times(&*store, options).await?);
+    for (before, after) in before.1.iter().zip(&after.1) {
+        anyhow::ensure!(before.points == after.points, "{} reads otherwise", before.name);
+    }
+    let live = beside.len() as u64 * options.nics * BATCH as u64;
+    let sizes = [before.0 as f64 / samples as f64, after.0 as f64 / (samples + live) as f64];
+    let share = packing / storing;
+    alone.sort_by(f64::total_cmp);
+    beside.sort_by(f64::total_cmp);
+    let p99 = |sorted: &[f64]| sorted.get(sorted.len() * 99 / 100).copied().unwrap_or(f64::NAN);
+    let most = beside.last().copied().unwrap_or(f64::NAN);
+    let (alone_median, beside_median) = (median(alone.clone()), median(beside.clone()));
+    Ok(Measured {
+        costs: [
+            kind.name.to_owned(),
+            samples.to_string(),
+            format!("{:.1}", sizes[0]),
+            format!("{:.1}", sizes[1]),
+            met(sizes[1] <= BYTES_TARGET).to_owned(),
+            format!("{storing:.2}"),
+            format!("{packing:.2}"),
+            format!("{share:.2}"),
+            met(share <= CPU_TARGET).to_owned(),
+        ],
+        commits: [
+            kind.name.to_owned(),
+            format!("{alone_median:.1}"),
+            format!("{:.1}", p99(&alone)),
+            format!("{beside_median:.1}"),
+            format!("{:.1}", p99(&beside)),
+            format!("{most:.1}"),
+            format!("{:.1}", most / alone_median),
+            met(most <= COMMIT_TARGET * alone_median).to_owned(),
+        ],
+        reads: before
+            .1
+            .iter()
+            .zip(&after.1)
+            .map(|(before, after)| row(kind, before, after))
+            .collect(),
+    })
+}
+
+fn row(kind: &Kind, before: &Read, after: &Read) -> [String; 6] {
+    let ratio = after.millis / before.millis;
+    [
+        kind.name.to_owned(),
+        before.name.to_owned(),
+        format!("{:.2}", before.millis),
+        format!("{:.2}", after.millis),
+        format!("{ratio:.2}"),
+        met(ratio <= READ_TARGET).to_owned(),
+    ]
+}
+
+/// Bytes of a table of samples with its index: what a copy without it lacks.
+fn bytes(path: &Path, table: &str) -> anyhow::Result<u64> {
+    let copy = tempfile::tempdir()?;
+    let copy = copy.path().join("copy");
+    let copied = copy.to_str().context("a path that is text")?;
+    Connection::open(path)?.execute("VACUUM INTO ?1", [copied])?;
+    let db = Connection::open(&copy)?;
+    let size = || -> anyhow::Result<i64> {
+        let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        Ok(db.query_row(size, [], |row| row.get(0))?)
+    };
+    let whole = size()?;
+    db.execute_batch(&format!("DELETE FROM {table}; VACUUM"))?;
+    Ok((whole - size()?).unsigned_abs())
+}
+
+struct Read {
+    name: &'static str,
+    millis: f64,
+    points: Vec<Point>,
+}
+
+/// How long reads of the first NIC take, and what they say.
+async fn times(store: &dyn Query, options: &Options) -> anyhow::Result<Vec<Read>> {
+    const MINUTE: u64 = 120 * INTERVAL_NS;
+    let whole = options.hours * 60 * MINUTE;
+    let mut reads = Vec::new();
+    for (name, from, length) in [
+        ("a sample", 17 * MINUTE, INTERVAL_NS),
+        ("a minute", 17 * MINUTE, MINUTE),
+        ("15 minutes", 17 * MINUTE, 15 * MINUTE),
+        ("an hour", 0, 60 * MINUTE),
+        ("all", 0, whole),
+    ] {
+        let range = SeriesRange {
+            client: "web".to_owned(),
+            nic: "eth0".to_owned(),
+            from_ns: WallNs(START_NS + from),
+            to_ns: WallNs(START_NS + from + length),
+            limit: 1000,
+            resolution: Some(Resolution::Raw),
+        };
+        let (mut turns, mut points) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            let begun = Instant::now();
+            points = store.series(&range).await?.points;
+            turns.push(millis(begun.elapsed()));
+        }
+        reads.push(Read { name, millis: median(turns), points });
+    }
+    Ok(reads)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The batches of an agent with NICs of a kind: all of them have 10 s of samples.
+async fn batches(
+    kind: &Kind,
+    nics: u64,
+    hours: u64,
+    store: &dyn Store,
+) -> anyhow::Result<Vec<Arc<Batch>>> {
+    let (client, session) = (ClientId::new("web")?, SessionId::new(1));
+    let sessions = vec![Session { session, started_ns: WallNs(START_NS) }];
+    let hello = Hello { sessions, ..Hello::default() };
+    let opened = store.open_sessions(&client, &hello, WallNs(START_NS)).await?;
+    let epoch = opened.first().context("no session")?.epoch;
+    let mut totals: Vec<[Counts; 2]> = vec![Default::default(); usize::try_from(nics)?];
+    let rows: Vec<Vec<Point>> = (0..nics).map(|nic| kind.rows(nic, hours * HOUR)).collect();
+    let mut batches = Vec::new();
+    for first in (0..usize::try_from(hours * HOUR)?).step_by(BATCH) {
+        let mut frames = Vec::new();
+        for at in first..first + BATCH {
+            let mut samples = Vec::new();
+            for (nic, (rows, totals)) in rows.iter().zip(&mut totals).enumerate() {
+                samples.push(sample(&format!("eth{nic}"), &rows[at], totals)?);
+            }
+            let (first_seq, last_seq) = (Seq(at as u64 + 1), Seq(at as u64 + 1));
+            let (mixes, talkers) = (vec![], vec![]);
+            frames.push(Frame { session, first_seq, last_seq, gap: 0, samples, mixes, talkers });
+        }
+        let batch = SessionBatch::new(client.clone(), session, epoch, Seq(first as u64), frames);
+        batches.push(Arc::new(Batch::new(vec![batch])));
+    }
+    Ok(batches)
+}
+
+fn sample(nic: &str, row: &Point, [rx, tx]: &mut [Counts; 2]) -> anyhow::Result<Sample> {
+    let counts = |totals: &mut Counts, row: &PointCounts| {
+        totals.total_bytes = Bytes(totals.total_bytes.get() + row.bytes.get());
+        totals.total_packets = Packets(totals.total_packets.get() + row.packets.get());
+        Counts {
+            bytes: row.bytes,
+            packets: row.packets,
+            captured: row.captured,
+            peak_1ms_bytes: row.peak_1ms_bytes,
+            peak_10ms_bytes: row.peak_10ms_bytes,
+            ..*totals
+        }
+    };
+    Ok(Sample {
+        nic: NicName::new(nic).context("no name of a NIC")?,
+        start_ns: row.start_ns,
+        interval_ns: row.interval_ns,
+        rx: counts(rx, &row.rx),
+        tx: counts(tx, &row.tx),
+        drops: row.drops,
+        flags: row.flags,
+        ..Sample::default()
+    })
+}
