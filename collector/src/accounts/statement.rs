@@ -246,9 +246,11 @@ impl Statement {
         }
     }
 
-    /// The same with the warnings that were given.
+    /// The same with the warnings that were given, oldest first; of the same time, by percent.
     #[must_use]
-    pub fn with_warnings(self, warnings: Vec<AccountWarning>) -> Self {
+    pub fn with_warnings(self, mut warnings: Vec<AccountWarning>) -> Self {
+        let percent = |it: &AccountWarning| it.warning.strip_suffix('%')?.parse::<u16>().ok();
+        warnings.sort_by_key(|it| (it.at_ns, percent(it).unwrap_or(u16::MAX)));
         Self { warnings: warnings.into_iter().map(WarningView::from).collect(), ..self }
     }
 

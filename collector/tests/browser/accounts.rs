@@ -46,6 +46,10 @@ async fn busy(site: &Site, from_ns: u64) -> u64 {
     bytes
 }
 
+/// All NICs' tables fit their boxes, so that nothing has to be scrolled sideways.
+const FIT: &str = "[...document.querySelectorAll('.account .wide')]\
+    .every((it) => it.scrollWidth <= it.clientWidth)";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_show_what_is_used_and_what_was_billed() {
     let site = Site::start(Access::default()).await;
@@ -117,10 +121,12 @@ async fn accounts_show_what_is_used_and_what_was_billed() {
     browser.must_be_accessible().await;
     browser.resize(390, 844).await;
     browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.until(FIT).await;
     browser.picture("accounts-phone").await;
     browser.click("#language").await;
     browser.until("document.querySelector('.account dt')?.textContent === '已用'").await;
     browser.until("document.documentElement.scrollWidth <= 390").await;
+    browser.until(FIT).await;
     browser.picture("accounts-phone-zh").await;
     browser.must_be_content().await;
     // An address of its own leads here too.

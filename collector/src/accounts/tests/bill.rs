@@ -1,7 +1,7 @@
 //! What a statement says of a quota, and which warnings it gives reason for.
 
 use super::*;
-use crate::store::{AccountEntry, EntryKind, KeptEntry};
+use crate::store::{AccountEntry, AccountWarning, EntryKind, KeptEntry};
 
 /// An account with a quota of 1 MB and a commitment of 1000 bit/s, from one day of April to the next.
 fn account(keys: &str) -> BilledAccount {
@@ -147,4 +147,21 @@ fn csv_has_the_percentile_at_the_end_beside_that_so_far_as_the_page_does() {
     assert_eq!(of(11), ["1000", "2000"]);
     assert_eq!(of(0), ["", ""]);
     assert_eq!(of(31), ["2000", ""]);
+}
+
+#[test]
+fn warnings_of_the_same_time_are_ordered_by_percent() {
+    let warning = |(at, warning): (u64, &str)| AccountWarning {
+        account: "a".into(),
+        cycle: "2026-04".into(),
+        warning: warning.into(),
+        at_ns: WallNs(at),
+        message: String::new(),
+    };
+    // As the stores order them, by time and text.
+    let stored = [(1, "50%"), (2, "100%"), (2, "80%"), (2, "95%"), (2, "projected"), (3, "120%")];
+    let statement = after(&account(r#""quota": "1MB""#), 1, 0, &[]);
+    let statement = statement.with_warnings(stored.map(warning).into());
+    let names: Vec<_> = statement.warnings.iter().map(|it| it.warning.as_str()).collect();
+    assert_eq!(names, ["50%", "80%", "95%", "100%", "projected", "120%"]);
 }
