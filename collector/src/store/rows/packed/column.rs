@@ -124,36 +124,42 @@ pub(super) fn read(mut bytes: &[u8], count: usize, like: Option<&[u64]>) -> Opti
     (bytes.is_empty() && column.len() == count).then_some(column)
 }
 
-/// Appends the excess of numbers over the least, each `width` bits, the lowest first.
+/// Appends the excess of numbers over the least, each `width` bits, the highest first: so SQL reads them as a
+/// string of bits.
 fn put_bits(bytes: &mut Vec<u8>, written: &[u64], least: u64, width: u32) {
+    // The lowest `bits` of `held` are not written yet.
     let (mut held, mut bits) = (0_u128, 0);
     for number in written {
-        held |= u128::from(number.wrapping_sub(least)) << bits;
+        held = held << width | u128::from(number.wrapping_sub(least));
         bits += width;
-        let whole = bits as usize / 8;
-        bytes.extend(held.to_le_bytes().iter().take(whole));
-        held = held.checked_shr(8 * (bits / 8)).unwrap_or_default();
-        bits %= 8;
+        while bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits).to_le_bytes()[0]);
+        }
     }
     if bits > 0 {
-        bytes.extend(held.to_le_bytes().iter().take(1));
+        bytes.push((held << (8 - bits)).to_le_bytes()[0]);
     }
 }
 
 /// The number of `width` bits from a bit on.
 fn excess(bits: &[u8], from: usize, width: u32) -> u64 {
     let (byte, shift) = (from / 8, from % 8);
-    let mask = if width < u64::BITS { (1 << width) - 1 } else { u64::MAX };
+    if width == 0 {
+        return 0;
+    }
     let near = bits.get(byte..).and_then(|rest| rest.first_chunk::<8>());
     match near {
-        Some(near) if shift + width as usize <= 64 => u64::from_le_bytes(*near) >> shift & mask,
+        Some(near) if shift + width as usize <= 64 => {
+            u64::from_be_bytes(*near) << shift >> (u64::BITS - width)
+        }
         _ => {
             let mut window = [0; 16];
             for (to, from) in window.iter_mut().zip(bits.get(byte..).unwrap_or_default()) {
                 *to = *from;
             }
-            let wide = u128::from_le_bytes(window) >> shift & u128::from(mask);
-            // The mask leaves 64 bits.
+            let wide = u128::from_be_bytes(window) << shift >> (u128::BITS - width);
+            // At most 64 bits are left.
             u64::try_from(wide).unwrap_or(u64::MAX)
         }
     }

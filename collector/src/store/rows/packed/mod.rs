@@ -2,7 +2,7 @@
 //! bytes of a silent NIC to 23 of a busy one (`bench packed`). Pure: every store packs the same.
 //!
 //! What is packed has a format byte, the number of rows, and for each of the 14 columns its length, the CRC-32
-//! of its numbers, and its numbers in blocks that are as few bits wide as they can be.
+//! of its numbers, and its numbers in blocks that are as few bits wide as they can be, the highest bit first.
 
 mod column;
 mod sums;

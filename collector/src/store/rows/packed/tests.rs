@@ -139,6 +139,14 @@ proptest! {
 }
 
 #[test]
+fn numbers_of_a_block_follow_each_other_the_highest_bit_first() {
+    // 3 bits each over the least one, 8: 000 101 001 100.
+    let written = column::write(&[8, 13, 9, 12], None);
+    assert_eq!(written, [1, 0, 3, 16, 0b0001_0100, 0b1100_0000]);
+    assert_eq!(column::read(&written, 4, None), Some(vec![8, 13, 9, 12]));
+}
+
+#[test]
 fn other_formats_too_many_rows_and_other_sums_are_refused() {
     let packed = Packed::of(&busy(10)).unwrap();
     let other = [&[FORMAT + 1], &packed.columns[1..]].concat();
