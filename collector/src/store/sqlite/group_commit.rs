@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, DropBehavior, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::error::Failure;
@@ -100,8 +100,7 @@ impl GroupCommit {
 fn run(db: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), Failure> {
     let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for write in writes {
-        let mut savepoint = transaction.savepoint()?;
-        savepoint.set_drop_behavior(DropBehavior::Rollback);
+        let savepoint = transaction.savepoint()?;
         if write.run(&savepoint) {
             savepoint.commit()?;
         } else {
