@@ -78,7 +78,7 @@ impl Collector {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![wire::ALPN.to_vec(), wire::ALPN_1.to_vec()];
+        tls.alpn_protocols = [wire::ALPN, wire::ALPN_2, wire::ALPN_1].map(<[u8]>::to_vec).into();
         let client = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
         Self { endpoint, client }
     }

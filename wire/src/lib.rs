@@ -37,10 +37,20 @@ pub use seq::Seq;
 pub use time::{BootNs, WallNs};
 
 /// The QUIC application protocol (ALPN) of measurements and control.
-pub const ALPN: &[u8] = b"netmon/2";
+pub const ALPN: &[u8] = b"netmon/3";
 
-/// The same, of programs that don't know talkers.
+/// The same, of programs that acknowledge live frames one by one, or expect it: see
+/// [`delivery::AckPace`].
+pub const ALPN_2: &[u8] = b"netmon/2";
+
+/// The same as [`ALPN_2`], of programs that don't know talkers.
 pub const ALPN_1: &[u8] = b"netmon/1";
+
+/// How live records are acknowledged by an application protocol.
+#[must_use]
+pub fn ack_pace(alpn: &[u8]) -> delivery::AckPace {
+    if alpn == ALPN { delivery::AckPace::Joined } else { delivery::AckPace::Prompt }
+}
 
 /// The QUIC application protocol (ALPN) for exchanging a token for a certificate.
 pub const ALPN_ENROLL: &[u8] = b"netmon-enroll/1";

@@ -153,7 +153,7 @@ impl Credentials {
         }
     }
 
-    /// The QUIC config to connect by [`wire::ALPN`], or by [`wire::ALPN_1`] to an older collector.
+    /// The QUIC config to connect by [`wire::ALPN`], or by an earlier protocol to an older collector.
     #[must_use]
     pub fn client_config(&self) -> ClientConfig {
         self.config.clone()

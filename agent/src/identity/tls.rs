@@ -38,7 +38,7 @@ const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Streams that the collector may open, for notices.
 const NOTICES: u32 = 1;
 
-/// Connects by [`wire::ALPN`], or by [`wire::ALPN_1`] to an older collector. It has a certificate, and
+/// Connects by [`wire::ALPN`], or by an earlier protocol to an older collector. It has a certificate, and
 /// the collector's must be of `roots` and not on a list in `revoked`. A CA without a list has revoked none.
 pub(super) fn client_config(
     roots: Arc<RootCertStore>,
@@ -53,7 +53,7 @@ pub(super) fn client_config(
         .map_err(|error| Error::General(error.in_full().to_string()))?;
     let tls = builder()?.with_webpki_verifier(verifier).with_client_auth_cert(chain, key)?;
     // In the order of preference.
-    quic(tls, &[wire::ALPN, wire::ALPN_1])
+    quic(tls, &[wire::ALPN, wire::ALPN_2, wire::ALPN_1])
 }
 
 /// Connects by [`wire::ALPN_ENROLL`] to a collector of the CA with a fingerprint. `refusal` gets

@@ -27,7 +27,7 @@ use super::recorder::{RecorderEvent, RecorderRequest, ask};
 use super::said::{greet, told, welcomed_with};
 use super::spool::{Forked, Record, SpooledSession};
 use super::streaming::{Sending, busy, stream};
-use super::understood::understood;
+use super::understood::{ack_pace, understood};
 use crate::clocks;
 use crate::connection::control::{self, ControlError};
 
@@ -199,7 +199,7 @@ impl Delivery {
         }
         for (spooled, sender) in &mut self.sessions {
             let found = committed.iter().find(|state| state.session == spooled.session);
-            sender.on_connected(found.map_or(Seq(0), |state| state.seq));
+            sender.on_connected(found.map_or(Seq(0), |state| state.seq), ack_pace(connection));
         }
         self.forget_done();
         // Before any live frame that may be kept.
@@ -355,6 +355,7 @@ impl Delivery {
                 if session == spooled.session {
                     running.on_kept(last);
                 }
+                running.on_finished();
                 self.finished = true;
             }
             None => self.finished = true,

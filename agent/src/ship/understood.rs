@@ -1,4 +1,5 @@
-//! Records in the form that a collector understands: an older one knows no talkers.
+//! What the collector of a connection understands: an older one knows no talkers, and acknowledges live
+//! records one by one.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use quinn::Connection;
 use quinn::crypto::rustls::HandshakeData;
 use settings::SharedFailures;
 use wire::codec;
+use wire::delivery::AckPace;
 
 /// Collectors that are too old: each is logged once, then rarely.
 static TOO_OLD: SharedFailures<String> = SharedFailures::new();
@@ -28,7 +30,17 @@ pub(super) fn understood<'a>(connection: &Connection, record: &'a [u8]) -> Cow<'
     without.into()
 }
 
+/// How the collector of a connection acknowledges live records.
+pub(super) fn ack_pace(connection: &Connection) -> AckPace {
+    wire::ack_pace(&protocol(connection))
+}
+
 fn knows_talkers(connection: &Connection) -> bool {
+    protocol(connection) != wire::ALPN_1
+}
+
+/// The application protocol that the collector chose.
+fn protocol(connection: &Connection) -> Vec<u8> {
     let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
-    handshake.and_then(|it| it.protocol).as_deref() != Some(wire::ALPN_1)
+    handshake.and_then(|it| it.protocol).unwrap_or_default()
 }

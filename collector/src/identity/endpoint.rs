@@ -214,7 +214,8 @@ fn server_tls(
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
-    tls.alpn_protocols = [wire::ALPN, wire::ALPN_1, wire::ALPN_ENROLL].map(<[u8]>::to_vec).into();
+    let known = [wire::ALPN, wire::ALPN_2, wire::ALPN_1, wire::ALPN_ENROLL];
+    tls.alpn_protocols = known.map(<[u8]>::to_vec).into();
     // A resumed session would skip the check of the client's certificate.
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;

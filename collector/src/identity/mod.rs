@@ -31,7 +31,7 @@ pub use self::clients::{ClientRecords, KnownClient};
 pub use self::error::IdentityError;
 pub use self::issue::{Cas, Renewed};
 pub use self::own::Identity;
-pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, Signed, peer};
+pub use self::peer::{Agent, CLOSE_REFUSED, Peer, PeerError, Signed, peer, protocol};
 pub use self::record::{Issued, Revocation};
 pub use self::refusal::EnrollError;
 pub use self::standing::Standing;

@@ -96,15 +96,20 @@ impl PeerError {
     }
 }
 
+/// The application protocol of a connection; empty if there is none.
+pub fn protocol(connection: &Connection) -> Vec<u8> {
+    let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
+    handshake.and_then(|it| it.protocol).unwrap_or_default()
+}
+
 /// Identifies the other end of a connection by its ALPN and its certificate, which TLS has checked.
 ///
 /// # Errors
 /// [`PeerError`] if it is refused.
 pub fn peer(connection: &Connection) -> Result<Peer, PeerError> {
-    let handshake = connection.handshake_data().and_then(|it| it.downcast::<HandshakeData>().ok());
-    match handshake.and_then(|it| it.protocol).as_deref() {
-        Some(wire::ALPN_ENROLL) => return Ok(Peer::Enrolling),
-        Some(wire::ALPN | wire::ALPN_1) => {}
+    match &*protocol(connection) {
+        wire::ALPN_ENROLL => return Ok(Peer::Enrolling),
+        wire::ALPN | wire::ALPN_2 | wire::ALPN_1 => {}
         _ => return Err(PeerError::Protocol),
     }
     let chain = connection

@@ -28,7 +28,7 @@ use super::requests::Requests;
 use super::sessions::{Sessions, Way};
 use super::shared::Ingest;
 use super::shared_claims;
-use crate::identity::{Agent, Standing};
+use crate::identity::{Agent, Standing, protocol};
 use crate::listen::canonical;
 use crate::store::{Epoch, SessionState};
 use crate::time::now_ns;
@@ -205,7 +205,8 @@ impl Served {
         opened: Vec<SessionState>,
         account: Account,
     ) -> Self {
-        let sessions = Sessions::new(&opened, account.clone());
+        let pace = wire::ack_pace(&protocol(&connection));
+        let sessions = Sessions::new(&opened, pace, account.clone());
         let (clock, started) = (ClockOffset::default(), Instant::now());
         let client = standing.agent().client.clone();
         let notes = Notes::new(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::Seq;
 use wire::codec::frame_size;
-use wire::delivery::{Accepted, Receiver};
+use wire::delivery::{ACK_JOINED_MAX, Accepted, AckPace, Receiver};
 use wire::frame::Frame;
 use wire::id::SessionId;
 use wire::message::{Ack, SeqRange};
@@ -19,6 +19,13 @@ const BACKLOG_ACK_DELAY: Duration = Duration::from_millis(100);
 
 /// Number of unacknowledged frames that indicates a backlog.
 const BACKLOG: u32 = 8;
+
+/// From this age on, a joined acknowledgement goes with the packet that answers the next live frame.
+const JOINED: Duration = Duration::from_millis(2500);
+const _: () = assert!(JOINED.as_nanos() < ACK_JOINED_MAX.as_nanos());
+
+/// Number of live frames that one acknowledgement may stand for: a small part of the window.
+const JOINED_FRAMES: u32 = 64;
 
 /// Shortest time between two acknowledgements of a gap.
 const GAP_DELAY: Duration = Duration::from_millis(10);
@@ -69,31 +76,38 @@ struct Session {
     receiver: Receiver<Kept>,
     /// An acknowledgement is due.
     news: bool,
+    /// Last number that came by a stream: commits up to here are acknowledged at once.
+    streamed: Seq,
 }
 
 /// All sessions of a connection. Times are durations since any fixed moment.
 #[derive(Debug)]
 pub struct Sessions {
     sessions: Vec<Session>,
+    pace: AckPace,
     account: Account,
     /// When an acknowledgement is due.
     ack_due: Option<Duration>,
     acked: Duration,
+    /// Since when something is unacknowledged.
+    since: Option<Duration>,
     /// Frames that have arrived since then.
     unacked: u32,
 }
 
 impl Sessions {
-    /// The sessions as the store opened them.
+    /// The sessions as the store opened them. `pace` is that of the agent's protocol.
     #[must_use]
-    pub fn new(opened: &[SessionState], account: Account) -> Self {
+    pub fn new(opened: &[SessionState], pace: AckPace, account: Account) -> Self {
         let session = |state: &SessionState| Session {
             state: *state,
             receiver: Receiver::new(state.session, state.seq),
             news: false,
+            streamed: Seq(0),
         };
         let sessions = opened.iter().map(session).collect();
-        Self { sessions, account, ack_due: None, acked: Duration::ZERO, unacked: 0 }
+        let (ack_due, since) = (None, None);
+        Self { sessions, pace, account, ack_due, acked: Duration::ZERO, since, unacked: 0 }
     }
 
     /// A frame has arrived.
@@ -128,15 +142,23 @@ impl Sessions {
         }
         session.news = true;
         self.unacked += 1;
-        let delay = if session.receiver.has_gap() && !had_gap {
-            // As soon as possible: the agent sends missing frames again.
-            (self.acked + GAP_DELAY).saturating_sub(now)
+        let since = *self.since.get_or_insert(now);
+        let joined = self.pace == AckPace::Joined && way == Way::Live;
+        if way == Way::Stream {
+            session.streamed = session.streamed.max(last);
+        }
+        let stored = way == Way::Stream && last <= session.receiver.committed();
+        let due = if stored || session.receiver.has_gap() && !had_gap {
+            // As soon as possible: the agent sends missing frames again, or waits for its end.
+            now.max(self.acked + GAP_DELAY)
+        } else if joined && self.unacked < JOINED_FRAMES {
+            joined_due(since, now)
         } else if self.unacked >= BACKLOG {
-            BACKLOG_ACK_DELAY
+            now + BACKLOG_ACK_DELAY
         } else {
-            ACK_DELAY
+            now + ACK_DELAY
         };
-        self.plan_ack(now + delay);
+        self.plan_ack(due);
         Ok(accepted)
     }
 
@@ -150,9 +172,13 @@ impl Sessions {
     /// The store has committed a session up to `committed`.
     pub fn on_committed(&mut self, id: SessionId, committed: Seq, now: Duration) {
         if let Some(session) = self.sessions.iter_mut().find(|it| it.state.session == id) {
+            // What came by a stream, or anything of an older agent, is acknowledged at once.
+            let at_once = self.pace == AckPace::Prompt
+                || session.receiver.committed() < session.streamed.min(committed);
             session.receiver.on_committed(committed);
             session.news = true;
-            self.plan_ack(now);
+            let since = *self.since.get_or_insert(now);
+            self.plan_ack(if at_once { now } else { since + ACK_JOINED_MAX });
         }
     }
 
@@ -168,12 +194,18 @@ impl Sessions {
 
     /// The acknowledgements to send now.
     pub fn take_acks(&mut self, now: Duration) -> Vec<Ack> {
-        (self.ack_due, self.acked, self.unacked) = (None, now, 0);
+        (self.ack_due, self.acked, self.since, self.unacked) = (None, now, None, 0);
         let ack = |session: &mut Session| {
             std::mem::take(&mut session.news).then(|| session.receiver.ack())
         };
         self.sessions.iter_mut().filter_map(ack).collect()
     }
+}
+
+/// When a joined acknowledgement is due that is owed since `since`, at the arrival of a live frame: with
+/// the answer to this one, or to a later one.
+fn joined_due(since: Duration, now: Duration) -> Duration {
+    if now >= since + JOINED { now } else { since + ACK_JOINED_MAX }
 }
 
 /// Approximate memory of a waiting frame.
@@ -207,13 +239,17 @@ mod tests {
     }
 
     fn sessions() -> Sessions {
+        sessions_at(AckPace::Prompt)
+    }
+
+    fn sessions_at(pace: AckPace) -> Sessions {
         let state = |session, seq| SessionState {
             session: SessionId::new(session),
             seq,
             epoch: Epoch(3),
             digest: None,
         };
-        Sessions::new(&[state(1, Seq(10)), state(2, Seq(0))], account(64 << 20))
+        Sessions::new(&[state(1, Seq(10)), state(2, Seq(0))], pace, account(64 << 20))
     }
 
     /// An account of a collector with this much memory for waiting frames, bytes.
@@ -262,6 +298,81 @@ mod tests {
         assert_eq!(sessions.ack_due(), Some(at(1100)));
     }
 
+    /// Live frames of session 2 arrive every `interval` ms, each committed 200 ms later. Gives the times
+    /// of the acknowledgements, ms, and the last number that each calls committed.
+    fn acknowledged(sessions: &mut Sessions, interval: u64, frames: u64) -> Vec<(u64, u64)> {
+        let mut acks = Vec::new();
+        for ms in 0..interval * frames + 8000 {
+            let now = at(ms);
+            if ms.is_multiple_of(interval) && ms / interval < frames {
+                sessions.on_frame(frame(2, ms / interval + 1), Way::Live, now).unwrap();
+                while sessions.next().is_some() {}
+            }
+            if ms >= 200 && (ms - 200).is_multiple_of(interval) && (ms - 200) / interval < frames {
+                sessions.on_committed(SessionId::new(2), Seq((ms - 200) / interval + 1), now);
+            }
+            if sessions.ack_due().is_some_and(|due| due <= now) {
+                let taken = sessions.take_acks(now);
+                acks.extend(taken.iter().map(|ack| (ms, ack.committed.get())));
+            }
+        }
+        acks
+    }
+
+    #[test]
+    fn live_frames_are_acknowledged_together_with_the_answer_to_a_later_one() {
+        let acks = acknowledged(&mut sessions_at(AckPace::Joined), 1000, 9);
+        assert_eq!(acks, [(3000, 3), (6000, 6), (10_200, 9)], "the last by itself");
+        let acks = acknowledged(&mut sessions(), 1000, 2);
+        assert_eq!(acks, [(200, 1), (1200, 2)], "each by itself to an older agent");
+    }
+
+    #[test]
+    fn frames_that_come_rarely_are_acknowledged_without_a_later_one() {
+        let acks = acknowledged(&mut sessions_at(AckPace::Joined), 10_000, 2);
+        assert_eq!(acks, [(4000, 1), (14_000, 2)]);
+    }
+
+    #[test]
+    fn no_acknowledgement_stands_for_more_than_a_part_of_the_window() {
+        let acks = acknowledged(&mut sessions_at(AckPace::Joined), 10, 400);
+        let (mut before, mut most) = (0, 0);
+        for (_, committed) in &acks {
+            most = most.max(committed - before);
+            before = *committed;
+        }
+        assert!((u64::from(JOINED_FRAMES)..100).contains(&most), "{acks:?}");
+    }
+
+    #[test]
+    fn what_came_by_a_stream_is_acknowledged_as_soon_as_it_is_committed() {
+        let mut sessions = sessions_at(AckPace::Joined);
+        for seq in 1..=2 {
+            sessions.on_frame(frame(2, seq), Way::Live, at(0)).unwrap();
+        }
+        while sessions.next().is_some() {}
+        sessions.on_committed(SessionId::new(2), Seq(1), at(200));
+        assert_eq!(sessions.ack_due(), Some(ACK_JOINED_MAX));
+        // The agent ends, and sends again what is not acknowledged.
+        for seq in 1..=2 {
+            let known = sessions.on_frame(frame(2, seq), Way::Stream, at(300));
+            assert_eq!(known, Ok(Accepted::Duplicate));
+        }
+        assert_eq!(sessions.ack_due(), Some(at(300)), "the first is committed");
+        sessions.take_acks(at(300));
+        sessions.on_committed(SessionId::new(2), Seq(2), at(400));
+        assert_eq!(sessions.ack_due(), Some(at(400)));
+    }
+
+    #[test]
+    fn a_missing_live_frame_is_named_at_once_however_others_are_acknowledged() {
+        let mut sessions = sessions_at(AckPace::Joined);
+        sessions.on_frame(frame(2, 1), Way::Live, at(1000)).unwrap();
+        while sessions.next().is_some() {}
+        sessions.on_frame(frame(2, 3), Way::Live, at(1100)).unwrap();
+        assert_eq!(sessions.ack_due(), Some(at(1100)));
+    }
+
     #[test]
     fn what_is_committed_is_told_even_if_nothing_arrives() {
         let mut sessions = sessions();
@@ -307,7 +418,7 @@ mod tests {
     fn what_all_clients_have_waiting_has_a_bound_of_its_own() {
         let state =
             SessionState { session: SessionId::new(2), seq: Seq(0), epoch: Epoch(1), digest: None };
-        let mut sessions = Sessions::new(&[state], account(1000));
+        let mut sessions = Sessions::new(&[state], AckPace::Prompt, account(1000));
         let accepted: Vec<_> =
             (2..20).map(|seq| sessions.on_frame(frame(2, seq), Way::Live, at(0))).collect();
         assert_eq!(accepted.first(), Some(&Ok(Accepted::Kept)));

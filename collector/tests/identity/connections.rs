@@ -36,11 +36,11 @@ async fn an_agent_without_a_certificate_is_told_how_to_get_one() {
 }
 
 #[tokio::test]
-async fn agents_that_know_no_talkers_are_admitted_too() {
+async fn agents_of_earlier_protocols_are_admitted_too() {
     let (mut collector, dir) = own_ca();
     let host = tempfile::tempdir().unwrap();
     collector.enroll("web-1", host.path()).await;
-    for alpn in [wire::ALPN, wire::ALPN_1] {
+    for alpn in [wire::ALPN, wire::ALPN_2, wire::ALPN_1] {
         let chain = pem::read_certificates(&host.path().join("cert.pem")).unwrap();
         let key = pem::read_key(&host.path().join("key.pem")).unwrap();
         let ca = dir.path().join("identity/ca.pem");

@@ -107,6 +107,12 @@ impl<T> Receiver<T> {
         self.committed = self.committed.max(committed);
     }
 
+    /// The database has everything up to here.
+    #[must_use]
+    pub const fn committed(&self) -> Seq {
+        self.committed
+    }
+
     /// True if a record has arrived while an earlier one is missing.
     #[must_use]
     pub fn has_gap(&self) -> bool {

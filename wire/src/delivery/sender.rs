@@ -3,12 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::window::WINDOW;
+use super::window::{AckPace, WINDOW};
 use crate::message::{Ack, SeqRange};
 use crate::seq::Seq;
-
-/// Shortest time before an unacknowledged live record is repeated.
-const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Decides what to send of one session over consecutive connections.
 ///
@@ -38,6 +35,7 @@ struct Connection {
     live: BTreeMap<Seq, Duration>,
     /// Lost on the way, to be sent over the stream.
     lost: BTreeSet<Seq>,
+    pace: AckPace,
 }
 
 impl Sender {
@@ -48,8 +46,8 @@ impl Sender {
     }
 
     /// The collector has welcomed the agent and reported the database's commit. A number never made
-    /// here is ignored.
-    pub fn on_connected(&mut self, committed: Seq) {
+    /// here is ignored. `pace` is that of its acknowledgements.
+    pub fn on_connected(&mut self, committed: Seq, pace: AckPace) {
         let committed = committed.min(self.last);
         self.committed = committed;
         self.received = committed;
@@ -59,6 +57,7 @@ impl Sender {
             live_from: None,
             live: BTreeMap::new(),
             lost: BTreeSet::new(),
+            pace,
         });
     }
 
@@ -89,6 +88,17 @@ impl Sender {
             if let Some(connection) = &mut self.connection {
                 connection.live_from = None;
             }
+        }
+    }
+
+    /// Nothing more is made. Where acknowledgements of live records may wait for more of them, the
+    /// unacknowledged ones go over the stream too, of which commits are acknowledged at once.
+    pub fn on_finished(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && connection.pace == AckPace::Joined
+        {
+            let unacknowledged = connection.live.keys().copied().collect();
+            connection.lose(unacknowledged);
         }
     }
 
@@ -147,7 +157,7 @@ impl Sender {
     /// Repeats live records that are unacknowledged for too long.
     pub fn on_time(&mut self, now: Duration, rtt: Duration) {
         let Some(connection) = &mut self.connection else { return };
-        let timeout = (3 * rtt).max(TIMEOUT_MIN);
+        let timeout = connection.pace.timeout(rtt);
         let live = connection.live.iter();
         let lost = live.filter(|(_, sent)| now >= **sent + timeout).map(|(&seq, _)| seq).collect();
         connection.lose(lost);
@@ -156,8 +166,9 @@ impl Sender {
     /// When [`Sender::on_time`] is due, if nothing else happens.
     #[must_use]
     pub fn deadline(&self, rtt: Duration) -> Option<Duration> {
-        let oldest = self.connection.as_ref()?.live.values().min()?;
-        Some(*oldest + (3 * rtt).max(TIMEOUT_MIN))
+        let connection = self.connection.as_ref()?;
+        let oldest = connection.live.values().min()?;
+        Some(*oldest + connection.pace.timeout(rtt))
     }
 
     /// The database has everything up to here.
@@ -197,6 +208,7 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::ACK_JOINED_MAX;
     use super::*;
     use crate::id::SessionId;
 
@@ -223,7 +235,7 @@ mod tests {
     fn the_backlog_goes_by_stream_and_what_is_made_goes_live() {
         let mut sender = Sender::new(Seq(0), Seq(5));
         assert!(!sender.on_made(at(0)), "not connected");
-        sender.on_connected(Seq(2));
+        sender.on_connected(Seq(2), AckPace::Prompt);
         assert!(sender.on_made(at(1)));
         assert_eq!(sender.poll_stream(), Some(range(3, 6)));
         sender.on_streamed(Seq(3), Seq(6));
@@ -233,7 +245,7 @@ mod tests {
     #[test]
     fn a_missing_live_record_is_sent_again_once_a_round_trip_has_passed() {
         let mut sender = Sender::new(Seq(0), Seq(0));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         for _ in 0..3 {
             sender.on_made(at(100));
         }
@@ -249,7 +261,7 @@ mod tests {
     #[test]
     fn a_lost_last_record_is_sent_again_after_the_timeout() {
         let mut sender = Sender::new(Seq(0), Seq(0));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         sender.on_made(at(0));
         assert_eq!(sender.deadline(RTT), Some(at(1000)));
         sender.on_time(at(999), RTT);
@@ -259,9 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn a_live_record_is_given_the_time_that_a_joined_acknowledgement_takes() {
+        let mut sender = Sender::new(Seq(0), Seq(0));
+        sender.on_connected(Seq(0), AckPace::Joined);
+        sender.on_made(at(0));
+        let timeout = ACK_JOINED_MAX + at(1000);
+        assert_eq!(sender.deadline(RTT), Some(timeout));
+        sender.on_time(timeout - at(1), RTT);
+        assert_eq!(sender.poll_stream(), None);
+        sender.on_time(timeout, RTT);
+        assert_eq!(sender.poll_stream(), Some(range(1, 1)));
+    }
+
+    #[test]
+    fn at_the_end_what_waits_for_a_joined_acknowledgement_goes_by_stream() {
+        for (pace, sent) in [(AckPace::Joined, Some(range(2, 3))), (AckPace::Prompt, None)] {
+            let mut sender = Sender::new(Seq(0), Seq(0));
+            sender.on_connected(Seq(0), pace);
+            for _ in 0..3 {
+                sender.on_made(at(100));
+            }
+            sender.on_ack(&ack(1, &[]), at(150), RTT);
+            sender.on_finished();
+            assert_eq!(sender.poll_stream(), sent, "{pace:?}");
+        }
+    }
+
+    #[test]
     fn no_more_is_under_way_than_the_receiver_has_room_for() {
         let mut sender = Sender::new(Seq(0), Seq(3 * WINDOW));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         assert_eq!(sender.poll_stream(), Some(range(1, WINDOW)));
         sender.on_streamed(Seq(1), Seq(WINDOW));
         assert_eq!(sender.poll_stream(), None);
@@ -280,7 +319,7 @@ mod tests {
     #[test]
     fn a_record_that_spans_several_numbers_moves_the_backlog_past_them() {
         let mut sender = Sender::new(Seq(0), Seq(20));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         sender.on_streamed(Seq(1), Seq(12));
         assert_eq!(sender.poll_stream(), Some(range(13, 20)));
     }
@@ -288,7 +327,7 @@ mod tests {
     #[test]
     fn what_was_made_and_not_sent_live_joins_the_backlog() {
         let mut sender = Sender::new(Seq(0), Seq(0));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         sender.on_made(at(0));
         sender.on_kept(Seq(5));
         sender.on_made(at(1));
@@ -298,10 +337,10 @@ mod tests {
     #[test]
     fn a_collector_that_claims_more_than_it_was_sent_is_not_believed() {
         let mut sender = Sender::new(Seq(0), Seq(5));
-        sender.on_connected(Seq(u64::MAX));
+        sender.on_connected(Seq(u64::MAX), AckPace::Prompt);
         assert_eq!((sender.committed(), sender.last()), (Seq(5), Seq(5)), "more than was made");
         let mut sender = Sender::new(Seq(0), Seq(5));
-        sender.on_connected(Seq(0));
+        sender.on_connected(Seq(0), AckPace::Prompt);
         sender.on_streamed(Seq(1), Seq(3));
         sender.on_ack(
             &Ack {

@@ -9,7 +9,7 @@ mod model;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use wire::delivery::WINDOW;
+use wire::delivery::{AckPace, WINDOW};
 
 use self::model::{Bug, Event, World, event};
 
@@ -17,9 +17,13 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 0..300)
 }
 
+fn pace() -> impl Strategy<Value = AckPace> {
+    prop_oneof![Just(AckPace::Prompt), Just(AckPace::Joined)]
+}
+
 /// The violation in a world with a bug, if any.
-fn violation(bug: Bug, events: &[Event]) -> Option<String> {
-    let mut world = World::new(bug);
+fn violation(bug: Bug, pace: AckPace, events: &[Event]) -> Option<String> {
+    let mut world = World::new(bug, pace);
     events.iter().for_each(|event| world.on(event));
     world.settle();
     world.violation
@@ -29,8 +33,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_record_is_committed_exactly_once(events in events()) {
-        prop_assert_eq!(violation(Bug::None, &events), None);
+    fn every_record_is_committed_exactly_once(pace in pace(), events in events()) {
+        prop_assert_eq!(violation(Bug::None, pace, &events), None);
     }
 }
 
@@ -38,8 +42,8 @@ proptest! {
 fn found(bug: Bug) -> (usize, String) {
     let mut runner = TestRunner::deterministic();
     for case in 0..1000 {
-        let events = events().new_tree(&mut runner).unwrap().current();
-        if let Some(violation) = violation(bug, &events) {
+        let (pace, events) = (pace(), events()).new_tree(&mut runner).unwrap().current();
+        if let Some(violation) = violation(bug, pace, &events) {
             return (case, violation);
         }
     }
@@ -63,7 +67,7 @@ fn each_planted_bug_is_found() {
 
 #[test]
 fn a_backlog_of_many_windows_drains_while_new_records_are_made() {
-    let mut world = World::new(Bug::None);
+    let mut world = World::new(Bug::None, AckPace::Joined);
     world.on(&Event::KillCollector { collector: 0, commits: false });
     for _ in 0..20 * WINDOW {
         world.make();

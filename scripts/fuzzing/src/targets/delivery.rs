@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wire::Seq;
-use wire::delivery::{Accepted, Receiver, Sender, WINDOW};
+use wire::delivery::{Accepted, AckPace, Receiver, Sender, WINDOW};
 use wire::id::SessionId;
 use wire::message::{Ack, Committed, Message, SeqRange, Welcome};
 
@@ -45,7 +45,8 @@ fn sender(input: &[u8]) {
                 let welcome = Welcome { committed, ..Welcome::default() };
                 if Message::Welcome(welcome).check().is_ok() {
                     // The shipper clamps it like this.
-                    sender.on_connected(Seq(one).min(sender.last()));
+                    let pace = if other % 2 == 0 { AckPace::Prompt } else { AckPace::Joined };
+                    sender.on_connected(Seq(one).min(sender.last()), pace);
                 }
             }
             1 | 2 => {
@@ -61,6 +62,7 @@ fn sender(input: &[u8]) {
                 }
             }
             3 => sender.on_disconnected(),
+            4 if one % 2 == 0 => sender.on_finished(),
             4 => sender.on_time(now, RTT),
             5 => {
                 if let Some(SeqRange { first, last }) = sender.poll_stream() {

@@ -104,7 +104,7 @@ impl World {
         self.acks.clear();
         // It believes that it is connected.
         let committed = self.agent.sender.committed();
-        self.agent.sender.on_connected(committed);
+        self.agent.sender.on_connected(committed, self.pace);
     }
 
     pub fn make(&mut self) {

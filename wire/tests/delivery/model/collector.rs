@@ -65,7 +65,7 @@ impl World {
         self.collectors[collector] =
             Collector { session, epoch, committed, queue: Vec::new(), batch };
         self.receiver = Receiver::new(SessionId::new(1), committed);
-        self.agent.sender.on_connected(committed.min(self.agent.made));
+        self.agent.sender.on_connected(committed.min(self.agent.made), self.pace);
         self.agent.sent.clear();
     }
 

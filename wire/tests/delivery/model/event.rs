@@ -24,6 +24,8 @@ pub enum Bug {
 pub enum Event {
     /// The agent makes a record.
     Make,
+    /// The agent says that it makes no more, and may do so after all.
+    Finish,
     /// The agent writes due records to a stream, each with at most this many numbers.
     Stream { record_len: u64 },
     /// The spool is full: its oldest records, this many numbers, become one gap.
@@ -69,6 +71,7 @@ pub fn event() -> impl Strategy<Value = Event> {
     let collector = || 0..2_usize;
     prop_oneof![
         8 => Just(Event::Make),
+        1 => Just(Event::Finish),
         6 => (1..6_u64).prop_map(|record_len| Event::Stream { record_len }),
         1 => (1..5_u64).prop_map(Event::Overflow),
         2 => Just(Event::Forget),

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wire::Seq;
-use wire::delivery::{Receiver, Sender};
+use wire::delivery::{AckPace, Receiver, Sender};
 use wire::id::SessionId;
 use wire::message::{Ack, SeqRange};
 
@@ -53,6 +53,7 @@ struct UnderWay {
 
 pub struct World {
     bug: Bug,
+    pace: AckPace,
     now: Duration,
     agent: Agent,
     snapshot: Option<Agent>,
@@ -81,7 +82,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(bug: Bug) -> Self {
+    pub fn new(bug: Bug, pace: AckPace) -> Self {
         let agent = Agent {
             sender: Sender::new(Seq(0), Seq(0)),
             made: Seq(0),
@@ -93,6 +94,7 @@ impl World {
         };
         let mut world = Self {
             bug,
+            pace,
             now: Duration::ZERO,
             agent,
             snapshot: None,
@@ -121,6 +123,7 @@ impl World {
     pub fn on(&mut self, event: &Event) {
         match *event {
             Event::Make => self.make(),
+            Event::Finish => self.agent.sender.on_finished(),
             Event::Stream { record_len } => self.stream(record_len),
             Event::Overflow(count) => self.overflow(count),
             Event::Forget => self.forget(),
