@@ -8,16 +8,16 @@ use bytes::Bytes;
 use quinn::{Connection, ConnectionError, VarInt};
 use settings::{InFull, SharedFailures};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use wire::codec;
 use wire::delivery::Accepted;
 use wire::frame::Frame;
-use wire::id::{ClientId, SessionId};
+use wire::id::ClientId;
 use wire::message::{Inventory, Message, Probe, Refused};
 
 use super::claims::HostPlace;
 use super::clock::ClockOffset;
+use super::commits::Commits;
 use super::end::End;
 use super::introduction::{Control, Introduction};
 use super::limits::{Account, Entry, Limit};
@@ -32,12 +32,9 @@ use crate::identity::{Agent, Standing, protocol};
 use crate::listen::canonical;
 use crate::store::{Epoch, SessionState};
 use crate::time::now_ns;
-use crate::writer::{OpenSession, Progress, Reservation};
+use crate::writer::{Progress, Reservation};
 
-/// How often to send notices about limits.
-const NOTICES: Duration = Duration::from_secs(1);
-
-/// Interval between clock probes.
+/// Interval between clock probes, and between notices about limits.
 const PROBE: Duration = Duration::from_secs(10);
 
 /// QUIC receive window of a served connection, bytes.
@@ -172,9 +169,6 @@ async fn attend(
 /// A frame waiting for memory.
 type Waiting = Pin<Box<dyn Future<Output = (Epoch, Frame, Option<Reservation>)> + Send>>;
 
-/// The writer's progress of a session; `None` if it was opened elsewhere.
-type News = (SessionId, Option<Progress>);
-
 /// A connection whose agent was welcomed.
 struct Served {
     ingest: Ingest,
@@ -182,6 +176,7 @@ struct Served {
     standing: Standing,
     connection: Connection,
     opened: Vec<SessionState>,
+    commits: Commits,
     sessions: Sessions,
     /// The next frame, if the writer has no memory for it yet. Until it has, no stream is read, and
     /// live frames are shown but not kept; the agent keeps them.
@@ -207,8 +202,9 @@ impl Served {
     ) -> Self {
         let pace = wire::ack_pace(&protocol(&connection));
         let sessions = Sessions::new(&opened, pace, account.clone());
-        let (clock, started) = (ClockOffset::default(), Instant::now());
         let client = standing.agent().client.clone();
+        let commits = Commits::open(&ingest.writer, &client, &opened, pace);
+        let (clock, started) = (ClockOffset::default(), Instant::now());
         let notes = Notes::new(
             ingest.store.clone(),
             ingest.writer.clone(),
@@ -221,6 +217,7 @@ impl Served {
             standing,
             connection,
             opened,
+            commits,
             sessions,
             waiting: None,
             agreed: false,
@@ -233,33 +230,11 @@ impl Served {
     }
 
     async fn run(mut self, control: Control) -> End {
-        let (progress, receiver) = mpsc::channel(16);
-        // Ends with this connection.
-        let mut followers = JoinSet::new();
-        for state in &self.opened {
-            let mut committed = self.ingest.writer.open(OpenSession {
-                client: self.client.clone(),
-                session: state.session,
-                epoch: state.epoch,
-                committed: state.seq,
-            });
-            let (session, progress) = (state.session, progress.clone());
-            followers.spawn(async move {
-                loop {
-                    let news = committed.changed().await;
-                    let news = news.is_ok().then(|| committed.borrow_and_update().clone());
-                    let last = news.is_none();
-                    if progress.send((session, news)).await.is_err() || last {
-                        return;
-                    }
-                }
-            });
-        }
         let open = metrics::gauge!("netmon_collector_sessions");
         #[allow(clippy::cast_precision_loss, reason = "at most some thousands")]
         let count = self.opened.len() as f64;
         open.increment(count);
-        let ended = self.talk(control, receiver).await;
+        let ended = self.talk(control).await;
         open.decrement(count);
         for state in &self.opened {
             self.ingest.writer.close(state.session, state.epoch);
@@ -270,20 +245,14 @@ impl Served {
         }
     }
 
-    async fn talk(
-        &mut self,
-        mut control: Control,
-        mut progress: mpsc::Receiver<News>,
-    ) -> Result<std::convert::Infallible, End> {
+    async fn talk(&mut self, mut control: Control) -> Result<std::convert::Infallible, End> {
         let mut frames = reading::frames(self.connection.clone(), self.account.clone());
-        let (mut notices, mut probe) = (interval(NOTICES), interval(PROBE));
-        notices.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut probe = interval(PROBE);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (renewed, mut renewals) = mpsc::channel(1);
         loop {
-            let far = Duration::from_secs(3600);
             let inventory_due = self.inventory.as_ref().map_or(self.started, |(_, due)| *due);
-            let ack_due = self.sessions.ack_due().unwrap_or_else(|| self.started.elapsed() + far);
+            let ack_due = self.sessions.ack_due();
             tokio::select! {
                 datagram = self.connection.read_datagram() => {
                     let datagram = datagram.map_err(|error| End::Gone(error.in_full().to_string()))?;
@@ -298,7 +267,7 @@ impl Served {
                     self.ingest.writer.submit(epoch, frame, reservation.ok_or(End::Stopped)?);
                     self.submit();
                 }
-                Some((session, progress)) = progress.recv() => {
+                Some((session, progress)) = self.commits.next() => {
                     let Progress { committed, quarantined } = progress.ok_or(End::Superseded)?;
                     self.sessions.on_committed(session, committed, self.started.elapsed());
                     if let Some(why) = quarantined {
@@ -311,7 +280,8 @@ impl Served {
                         return Err(reason);
                     }
                 }
-                () = sleep_until((self.started + ack_due).into()) => {
+                () = sleep_until((self.started + ack_due.unwrap_or_default()).into()), if ack_due.is_some() => {
+                    self.read_progress();
                     for ack in self.sessions.take_acks(self.started.elapsed()) {
                         control.write(&Message::Ack(ack)).await?;
                     }
@@ -335,8 +305,8 @@ impl Served {
                     self.standing.renew(agent);
                 }
                 lost = self.standing.lost() => return Err(End::Lost(lost)),
-                _ = notices.tick() => notice::tell(&self.connection, self.account.untold()),
                 _ = probe.tick() => {
+                    notice::tell(&self.connection, self.account.untold());
                     control.write(&Message::Probe(Probe { asked_ns: now_ns() })).await?;
                 }
             }
@@ -369,7 +339,18 @@ impl Served {
         Ok(())
     }
 
+    /// Takes note of the running session's commits that nobody has told.
+    fn read_progress(&mut self) {
+        if let Some((session, committed)) = self.commits.untold() {
+            self.sessions.on_committed(session, committed, self.started.elapsed());
+        }
+    }
+
     fn on_frame(&mut self, frame: Frame, way: Way) -> Result<(), End> {
+        if way == Way::Stream {
+            self.commits.heed(frame.session, frame.last_seq);
+            self.read_progress();
+        }
         let bytes = codec::frame_size(&frame);
         metrics::counter!("netmon_collector_frames_total").increment(1);
         metrics::counter!("netmon_collector_bytes_total").increment(bytes as u64);

@@ -3,6 +3,7 @@
 mod agent;
 mod claims;
 mod clock;
+mod commits;
 mod end;
 mod introduction;
 mod limits;

@@ -172,6 +172,9 @@ impl Sessions {
     /// The store has committed a session up to `committed`.
     pub fn on_committed(&mut self, id: SessionId, committed: Seq, now: Duration) {
         if let Some(session) = self.sessions.iter_mut().find(|it| it.state.session == id) {
+            if committed <= session.receiver.committed() {
+                return;
+            }
             // What came by a stream, or anything of an older agent, is acknowledged at once.
             let at_once = self.pace == AckPace::Prompt
                 || session.receiver.committed() < session.streamed.min(committed);
@@ -192,13 +195,18 @@ impl Sessions {
         self.ack_due
     }
 
-    /// The acknowledgements to send now.
+    /// The acknowledgements to send now. Joined ones of commits that are still to come are due later.
     pub fn take_acks(&mut self, now: Duration) -> Vec<Ack> {
         (self.ack_due, self.acked, self.since, self.unacked) = (None, now, None, 0);
         let ack = |session: &mut Session| {
             std::mem::take(&mut session.news).then(|| session.receiver.ack())
         };
-        self.sessions.iter_mut().filter_map(ack).collect()
+        let acks = self.sessions.iter_mut().filter_map(ack).collect();
+        if self.pace == AckPace::Joined && self.sessions.iter().any(|it| it.receiver.is_owed()) {
+            self.since = Some(now);
+            self.plan_ack(now + ACK_JOINED_MAX);
+        }
+        acks
     }
 }
 
@@ -322,9 +330,22 @@ mod tests {
     #[test]
     fn live_frames_are_acknowledged_together_with_the_answer_to_a_later_one() {
         let acks = acknowledged(&mut sessions_at(AckPace::Joined), 1000, 9);
-        assert_eq!(acks, [(3000, 3), (6000, 6), (10_200, 9)], "the last by itself");
+        assert_eq!(acks, [(3000, 3), (6000, 6), (10_000, 9)], "the last by itself");
         let acks = acknowledged(&mut sessions(), 1000, 2);
         assert_eq!(acks, [(200, 1), (1200, 2)], "each by itself to an older agent");
+    }
+
+    #[test]
+    fn a_commit_that_nobody_tells_is_found_in_time() {
+        let mut sessions = sessions_at(AckPace::Joined);
+        sessions.on_frame(frame(2, 1), Way::Live, at(0)).unwrap();
+        while sessions.next().is_some() {}
+        assert_eq!(sessions.take_acks(ACK_JOINED_MAX).len(), 1, "received");
+        assert_eq!(sessions.ack_due(), Some(2 * ACK_JOINED_MAX), "not committed yet");
+        assert_eq!(sessions.take_acks(2 * ACK_JOINED_MAX), [], "nothing has happened");
+        sessions.on_committed(SessionId::new(2), Seq(1), 3 * ACK_JOINED_MAX);
+        assert_eq!(sessions.take_acks(3 * ACK_JOINED_MAX)[0].committed, Seq(1));
+        assert_eq!(sessions.ack_due(), None);
     }
 
     #[test]
@@ -376,7 +397,7 @@ mod tests {
     #[test]
     fn what_is_committed_is_told_even_if_nothing_arrives() {
         let mut sessions = sessions();
-        sessions.on_committed(SessionId::new(2), Seq(0), at(5));
+        sessions.on_committed(SessionId::new(2), Seq(1), at(5));
         assert_eq!(sessions.take_acks(at(5)).len(), 1);
         sessions.on_committed(SessionId::new(7), Seq(1), at(6));
         assert_eq!(sessions.ack_due(), None);

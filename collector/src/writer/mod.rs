@@ -2,6 +2,7 @@
 //! else writes to the fact tables.
 
 mod commit;
+mod heed;
 mod queue;
 mod state;
 mod told;
@@ -20,6 +21,7 @@ use wire::frame::Frame;
 use wire::id::SessionId;
 
 use self::commit::{Outcome, commit};
+pub use self::heed::Heed;
 use self::queue::Queue;
 pub use self::queue::{BatchLimits, OpenSession};
 pub use self::state::StoreState;
@@ -100,7 +102,7 @@ impl ClientShare {
 
 #[derive(Debug)]
 enum Command {
-    Open(OpenSession, watch::Sender<Progress>),
+    Open(OpenSession, Told),
     Frame { epoch: Epoch, frame: Frame, reservation: Reservation },
     Close { session: SessionId, epoch: Epoch },
 }
@@ -115,14 +117,16 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Opens a session and reports its commits from now on. The channel closes when the store refuses
-    /// the session's frames, because another connection has opened it.
+    /// Opens a session. The channel has its progress from now on, and tells the commits that `heed`
+    /// asks for, and frames in quarantine. It closes when the store refuses the session's frames,
+    /// because another connection has opened it.
     #[must_use]
-    pub fn open(&self, open: OpenSession) -> watch::Receiver<Progress> {
+    pub fn open(&self, open: OpenSession, heed: Heed) -> watch::Receiver<Progress> {
         let progress = Progress { committed: open.committed, quarantined: None };
         let (sender, receiver) = watch::channel(progress);
+        let told = Told { epoch: open.epoch, progress: sender, heed };
         // A closed channel shows that the writer has gone.
-        let _gone = self.commands.send(Command::Open(open, sender));
+        let _gone = self.commands.send(Command::Open(open, told));
         receiver
     }
 
@@ -244,13 +248,19 @@ impl Writer {
     }
 }
 
-type Sessions = HashMap<SessionId, (Epoch, watch::Sender<Progress>)>;
+/// Whom to tell of a session's commits.
+#[derive(Debug)]
+struct Told {
+    epoch: Epoch,
+    progress: watch::Sender<Progress>,
+    heed: Heed,
+}
 
 /// State of the running writer.
 struct Running {
     store: Arc<dyn Store>,
     queue: Queue<Reservation>,
-    sessions: Sessions,
+    sessions: HashMap<SessionId, Told>,
     state: Arc<watch::Sender<StoreState>>,
     surroundings: Surroundings,
     /// The configured limits.
@@ -368,8 +378,8 @@ impl Running {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Open(open, progress) => {
-                self.sessions.insert(open.session, (open.epoch, progress));
+            Command::Open(open, told) => {
+                self.sessions.insert(open.session, told);
                 self.queue.open(open);
             }
             Command::Frame { epoch, frame, reservation } => {
@@ -377,9 +387,7 @@ impl Running {
             }
             Command::Close { session, epoch } => {
                 self.queue.close(session, epoch);
-                if self.sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
-                    self.sessions.remove(&session);
-                }
+                self.forget(session, epoch);
             }
         }
     }
@@ -387,22 +395,29 @@ impl Running {
     fn on_outcome(&mut self, outcome: Outcome) {
         for it in outcome.committed {
             let reason = outcome.told.iter().find(|(session, _)| *session == it.session);
-            if let Some((open, progress)) = self.sessions.get(&it.session)
-                && *open == it.epoch
+            if let Some(told) = self.sessions.get(&it.session)
+                && told.epoch == it.epoch
             {
-                progress.send_modify(|progress| {
+                told.progress.send_if_modified(|progress| {
+                    let heeded = told.heed.covers(progress.committed);
                     progress.committed = it.seq;
                     if let Some((_, reason)) = reason {
                         progress.quarantined = Some(reason.clone());
                     }
+                    heeded || reason.is_some()
                 });
             }
         }
         for (session, epoch) in outcome.refused {
             self.queue.refuse(session, epoch);
-            if self.sessions.get(&session).is_some_and(|(open, _)| *open == epoch) {
-                self.sessions.remove(&session);
-            }
+            self.forget(session, epoch);
+        }
+    }
+
+    /// Tells nothing more of a session, unless it was opened again.
+    fn forget(&mut self, session: SessionId, epoch: Epoch) {
+        if self.sessions.get(&session).is_some_and(|told| told.epoch == epoch) {
+            self.sessions.remove(&session);
         }
     }
 }

@@ -16,7 +16,8 @@ use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Check, Commit, Query, Store};
 use collector::web::{Access, AlertInbox, SignedOut, StoredTalkers, WebLimits, WebState, serve};
 use collector::writer::{
-    BatchLimits, ClientShare, OpenSession, Progress, StoreState, Surroundings, Writer, WriterHandle,
+    BatchLimits, ClientShare, Heed, OpenSession, Progress, StoreState, Surroundings, Writer,
+    WriterHandle,
 };
 use settings::InFull;
 use testbed::{PATIENCE, in_time, until};
@@ -58,7 +59,7 @@ impl Working {
             epoch,
             committed: Seq(0),
         };
-        let (state, progress) = (writer.changes(), writer.open(open));
+        let (state, progress) = (writer.changes(), writer.open(open, Heed::all()));
         let agent = Agent::new("web", 1, epoch.0);
         let mut working =
             Self { place, store, writer, state, progress, agent, rows: 0, _writer: running };

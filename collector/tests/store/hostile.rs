@@ -10,7 +10,7 @@ use collector::store::{
     Batch, Commit, Database, EventKind, NicRange, Resolution, RetentionLimits, SeriesRange,
 };
 use collector::writer::{
-    BatchLimits, ClientShare, OpenSession, Progress, Surroundings, Writer, WriterHandle,
+    BatchLimits, ClientShare, Heed, OpenSession, Progress, Surroundings, Writer, WriterHandle,
 };
 use testbed::{PATIENCE, in_time};
 use tokio::sync::watch;
@@ -45,7 +45,7 @@ impl Connected {
             OpenSession { client: client(id), session: SessionId::new(session), epoch, committed };
         let mut agent = Agent::new(id, session, epoch.0);
         agent.seq = committed.get();
-        Self { agent, writer: writer.clone(), progress: writer.open(open) }
+        Self { agent, writer: writer.clone(), progress: writer.open(open, Heed::all()) }
     }
 
     async fn submit(&mut self, frame: Frame) {

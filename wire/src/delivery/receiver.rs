@@ -113,6 +113,12 @@ impl<T> Receiver<T> {
         self.committed
     }
 
+    /// True if a record was returned by [`Receiver::pop`] and isn't in the database yet.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.committed < self.received
+    }
+
     /// True if a record has arrived while an earlier one is missing.
     #[must_use]
     pub fn has_gap(&self) -> bool {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
 use collector::store::{Epoch, Store};
 use collector::writer::{
-    BatchLimits, ClientShare, OpenSession, Progress, Surroundings, Writer, WriterHandle,
+    BatchLimits, ClientShare, Heed, OpenSession, Progress, Surroundings, Writer, WriterHandle,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -243,7 +243,7 @@ impl Agent {
         let mark = mark.map_err(|error| failed(error.to_string()))?;
         loop {
             let opened = self.open(&store).await.map_err(|error| failed(format!("{error:#}")))?;
-            let progress = writer.open(opened);
+            let progress = writer.open(opened, Heed::all());
             let delivered = self.deliver_once(&writer, progress, mark, &stop).await;
             if delivered.map_err(failed)? {
                 return Ok(self);
