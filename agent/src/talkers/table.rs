@@ -15,8 +15,11 @@
 //! Others choose the keys. The hash is keyed and universal, so that nobody can make talkers collide; a
 //! search ends after 64 places all the same, and what finds no place by then is in no table.
 
+mod entry;
+
 use wire::{Bytes, Packets};
 
+pub use self::entry::TalkerEntry;
 use super::distinct::Distinct;
 use super::key::KeyedFlow;
 pub use super::seed::Seed;
@@ -31,72 +34,18 @@ const KEPT: u32 = 16;
 /// Fewest places of the index.
 const PLACES_MIN: usize = 64;
 
-/// Places of the index per talker, if that many fit.
-const SPARSE: usize = 4;
+/// Places of the index per talker while it may grow: nearly all talkers are in the first place of their
+/// search.
+const SPARSE: usize = 16;
 
-/// Most places of a search, 4 lines of the cache: longer chains are rarer than one in a million.
+/// Places of the index per talker of a full table, at least. The cache has room for them.
+const SPARSE_FULL: usize = 4;
+
+/// Most places of a search, 2 lines of the cache: longer chains are rarer than one in a million.
 const PROBES: usize = 64;
 
 /// A place of the index without an entry.
-const EMPTY: u32 = 0;
-
-/// A talker of a table: one line of the cache.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub struct TalkerEntry {
-    /// The flow that was seen first, with the key.
-    flow: KeyedFlow,
-    bytes: u64,
-    /// How much more it may have had.
-    error: u64,
-    /// Packets, shifted left by one; the last bit says that other flows were seen.
-    packets_several: u64,
-}
-
-impl TalkerEntry {
-    /// The flow that was seen first, with the key.
-    #[must_use]
-    pub const fn flow(&self) -> &KeyedFlow {
-        &self.flow
-    }
-
-    /// At least this many bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> Bytes {
-        Bytes(self.bytes)
-    }
-
-    /// At most this many bytes more.
-    #[must_use]
-    pub const fn error(&self) -> Bytes {
-        Bytes(self.error)
-    }
-
-    /// At least this many packets.
-    #[must_use]
-    pub const fn packets(&self) -> Packets {
-        Packets(self.packets_several >> 1)
-    }
-
-    /// Other flows of its key were seen.
-    #[must_use]
-    pub const fn is_several(&self) -> bool {
-        self.packets_several & 1 != 0
-    }
-
-    /// At most this many bytes.
-    #[must_use]
-    pub const fn upper(&self) -> Bytes {
-        Bytes(self.bytes + self.error)
-    }
-
-    #[inline]
-    fn count(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
-        self.bytes += bytes.get();
-        self.packets_several += packets.get() << 1;
-        self.packets_several |= u64::from(!self.flow.is_same_flow(flow));
-    }
-}
+const EMPTY: u16 = 0;
 
 /// The talkers received and transmitted.
 pub type TalkerTables = [TalkerTable; 2];
@@ -112,7 +61,7 @@ pub fn tables(seed: Seed, talkers: usize) -> TalkerTables {
 pub const fn bytes_of_tables(talkers: usize) -> u64 {
     let room = TalkerTable::room_for(talkers);
     let each = size_of::<TalkerEntry>() + size_of::<u64>();
-    let table = room * each + TalkerTable::places(room) * size_of::<u32>() + Distinct::BYTES;
+    let table = room * each + TalkerTable::places(room) * size_of::<u16>() + Distinct::BYTES;
     2 * (table + size_of::<TalkerTable>()) as u64
 }
 
@@ -120,9 +69,9 @@ pub const fn bytes_of_tables(talkers: usize) -> u64 {
 #[derive(Debug)]
 pub struct TalkerTable {
     seed: Seed,
-    /// Open addressing with linear probing; at most half full. A place holds 16 bits of the hash and,
-    /// below them, the number of the entry, from 1.
-    index: Vec<u32>,
+    /// Open addressing with linear probing; at most a quarter full. A place holds the number of its entry,
+    /// from 1.
+    index: Vec<u16>,
     /// Most talkers.
     room: usize,
     /// Reserved for all of them; the system gives pages as they are written.
@@ -131,9 +80,8 @@ pub struct TalkerTable {
     distinct: Distinct,
     /// A talker found no place.
     crowded: bool,
-    /// All that is counted in it.
-    bytes: Bytes,
-    packets: Packets,
+    /// What is counted but in no entry: of talkers that have left.
+    left: (Bytes, Packets),
     /// For the median.
     uppers: Vec<u64>,
     /// Most entries since its memory was reserved, and in the last times that it was emptied.
@@ -160,7 +108,7 @@ impl TalkerTable {
 
     /// Most places of the index.
     const fn places(room: usize) -> usize {
-        let places = (2 * room).next_power_of_two();
+        let places = (SPARSE_FULL * room).next_power_of_two();
         if places < PLACES_MIN { PLACES_MIN } else { places }
     }
 
@@ -178,8 +126,7 @@ impl TalkerTable {
             offset: 0,
             distinct: Distinct::default(),
             crowded: false,
-            bytes: Bytes(0),
-            packets: Packets(0),
+            left: (Bytes(0), Packets(0)),
             uppers: Vec::with_capacity(room),
             most: 0,
             most_lately: 0,
@@ -190,7 +137,7 @@ impl TalkerTable {
     /// True if nothing was counted.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.packets.get() == 0
+        self.entries.is_empty() && self.left.1.get() == 0
     }
 
     /// The talkers in it, in no order.
@@ -207,8 +154,8 @@ impl TalkerTable {
 
     /// Bytes and packets of all that was counted, also of talkers that have left.
     #[must_use]
-    pub const fn total(&self) -> (Bytes, Packets) {
-        (self.bytes, self.packets)
+    pub fn total(&self) -> (Bytes, Packets) {
+        self.entries.iter().fold(self.left, plus)
     }
 
     /// Number of different talkers, and the standard error of it: none while all are in the table.
@@ -233,15 +180,24 @@ impl TalkerTable {
     #[inline(always)]
     pub fn add(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
         let hash = self.seed.hash(flow);
-        // Nine in ten are in the first place. The copy keeps the flow in registers until then.
-        let number = self.first(flow, hash).or_else(|| {
+        let first = self.index.get(low(hash) & (self.index.len() - 1));
+        // Most are in the first place. The copy keeps the flow in registers until then.
+        let entry = first.and_then(|place| self.entries.get_mut(number(*place)));
+        if let Some(entry) = entry.filter(|entry| entry.flow.has_key_of(flow)) {
+            entry.count(flow, bytes, packets);
+        } else {
             let flow = *flow;
-            self.find(&flow, hash)
-        });
-        let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else { return };
-        entry.count(flow, bytes, packets);
-        self.bytes += bytes;
-        self.packets += packets;
+            self.search(&flow, hash, bytes, packets);
+        }
+    }
+
+    /// Counts a flow whose talker isn't in the first place of its search.
+    #[inline(never)]
+    fn search(&mut self, flow: &KeyedFlow, hash: u64, bytes: Bytes, packets: Packets) {
+        let number = self.find(flow, hash);
+        if let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) {
+            entry.count(flow, bytes, packets);
+        }
     }
 
     /// Adds another table. Both bounds of each talker add up.
@@ -260,17 +216,16 @@ impl TalkerTable {
                 // It stays outside, with all that it may have had here and there.
                 let upper = self.offset - other.offset + theirs.upper().get();
                 self.offset = self.offset.max(upper);
+                self.left = plus(self.left, theirs);
                 continue;
             };
             // Its bounds there are known better.
             entry.error -= other.offset - theirs.error;
-            entry.count(&theirs.flow, theirs.bytes(), theirs.packets());
-            entry.packets_several |= theirs.packets_several & 1;
+            entry.merge(theirs);
         }
         self.distinct.merge(&other.distinct);
         self.crowded |= other.crowded;
-        self.bytes += other.bytes;
-        self.packets += other.packets;
+        self.left = (self.left.0 + other.left.0, self.left.1 + other.left.1);
     }
 
     /// Room for talkers.
@@ -293,43 +248,30 @@ impl TalkerTable {
             }
             (self.most_lately, self.emptied) = (0, 0);
         }
-        if self.is_empty() && self.entries.is_empty() {
+        if self.is_empty() {
             return;
         }
-        self.index.truncate(PLACES_MIN);
+        // It stays as large as it was: nothing needs to grow anew.
         self.index.fill(EMPTY);
         self.entries.clear();
         self.distinct.clear();
         (self.offset, self.crowded) = (0, false);
-        (self.bytes, self.packets) = (Bytes(0), Packets(0));
-    }
-
-    /// The number of the entry with the key of a flow, if it is in the first place of its search.
-    #[inline]
-    fn first(&self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
-        let place = *self.index.get(low(hash) & (self.index.len() - 1))?;
-        let number = number(place);
-        let is_it = place & PRINT == print(hash) && self.entries.get(number)?.flow.has_key_of(flow);
-        is_it.then_some(number)
+        self.left = (Bytes(0), Packets(0));
     }
 
     /// The number of the entry with the key of a flow, made if there is none. `None` if it finds no
     /// place.
-    #[inline(never)]
     fn find(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
         let mask = self.index.len() - 1;
-        let (start, print) = (low(hash), print(hash));
         for probe in 0..PROBES {
-            let at = start.wrapping_add(probe) & mask;
+            let at = low(hash).wrapping_add(probe) & mask;
             let place = self.index[at];
             if place == EMPTY {
                 return self.insert(flow, hash, at);
             }
-            if place & PRINT == print {
-                let number = number(place);
-                if self.entries.get(number).is_some_and(|entry| entry.flow.has_key_of(flow)) {
-                    return Some(number);
-                }
+            let number = number(place);
+            if self.entries.get(number).is_some_and(|entry| entry.flow.has_key_of(flow)) {
+                return Some(number);
             }
         }
         self.crowded = true;
@@ -346,7 +288,7 @@ impl TalkerTable {
             return self.insert_anew(flow, hash);
         }
         let number = self.entries.len();
-        self.index[at] = value(hash, number);
+        self.index[at] = value(number);
         self.push(flow);
         Some(number)
     }
@@ -371,8 +313,7 @@ impl TalkerTable {
 
     #[inline]
     fn push(&mut self, flow: &KeyedFlow) {
-        let entry = TalkerEntry { flow: *flow, bytes: 0, error: self.offset, packets_several: 0 };
-        self.entries.push(entry);
+        self.entries.push(TalkerEntry::new(flow, self.offset));
     }
 
     /// Lets at least half of the talkers leave: those with the least.
@@ -382,29 +323,38 @@ impl TalkerTable {
         let middle = self.uppers.len() / 2;
         let (_, median, _) = self.uppers.select_nth_unstable(middle);
         self.offset = self.offset.max(*median);
-        let offset = self.offset;
-        self.entries.retain(|entry| entry.upper().get() > offset);
+        let Self { entries, offset, left, .. } = self;
+        entries.retain(|entry| {
+            let stays = entry.upper().get() > *offset;
+            if !stays {
+                *left = plus(*left, entry);
+            }
+            stays
+        });
         self.reindex();
     }
 
     /// Makes the index anew. An entry without a place leaves; the bytes that it had stay counted.
     fn reindex(&mut self) {
         self.index.fill(EMPTY);
-        let Self { seed, index, entries, offset, crowded, .. } = self;
+        let Self { seed, index, entries, offset, crowded, left, .. } = self;
         let mut number = 0;
         entries.retain(|entry| {
             let placed = place(index, seed.hash(&entry.flow), number);
             number += usize::from(placed);
             if !placed {
                 (*offset, *crowded) = ((*offset).max(entry.upper().get()), true);
+                *left = plus(*left, entry);
             }
             placed
         });
     }
 }
 
-/// The bits of a place that are the hash's.
-const PRINT: u32 = 0xFFFF_0000;
+/// Sums with those of an entry.
+fn plus((bytes, packets): (Bytes, Packets), entry: &TalkerEntry) -> (Bytes, Packets) {
+    (bytes + entry.bytes(), packets + entry.packets())
+}
 
 /// Where in the index a search begins.
 #[inline]
@@ -413,30 +363,23 @@ const fn low(hash: u64) -> usize {
     hash as usize
 }
 
-/// The bits of a hash that are kept in the index: others than those that choose the place.
+/// The number of the entry of a place, none's if that is empty.
 #[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the lower half")]
-const fn print(hash: u64) -> u32 {
-    hash as u32 & PRINT
-}
-
-/// The number of the entry of a place that isn't empty.
-#[inline]
-const fn number(place: u32) -> usize {
-    (place & !PRINT).wrapping_sub(1) as usize
+const fn number(place: u16) -> usize {
+    (place as usize).wrapping_sub(1)
 }
 
 /// A place with the number of an entry.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "numbers fit: `with_room` bounds them")]
-const fn value(hash: u64, number: usize) -> u32 {
-    print(hash) | (number as u32 + 1) & !PRINT
+const fn value(number: usize) -> u16 {
+    number as u16 + 1
 }
 
 /// Puts the number of an entry into the index. False if there is no place for it.
-fn place(index: &mut [u32], hash: u64, number: usize) -> bool {
+fn place(index: &mut [u16], hash: u64, number: usize) -> bool {
     let mask = index.len() - 1;
-    let value = value(hash, number);
+    let value = value(number);
     let free = (0..PROBES)
         .map(|probe| low(hash).wrapping_add(probe) & mask)
         .find(|&at| index[at] == EMPTY);

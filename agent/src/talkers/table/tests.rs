@@ -240,7 +240,7 @@ fn tables_take_no_more_memory_than_is_said() {
         let tables = tables(SEED, talkers);
         let reserved = tables.iter().map(|table| {
             table.entries.capacity() * size_of::<TalkerEntry>()
-                + table.index.capacity() * size_of::<u32>()
+                + table.index.capacity() * size_of::<u16>()
                 + table.uppers.capacity() * size_of::<u64>()
                 + size_of::<TalkerTable>()
                 + Distinct::BYTES
