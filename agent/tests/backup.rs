@@ -29,23 +29,20 @@ fn wait_until_stored(site: &Site, pair: &Pair) {
     wait_until("all in the store", || site.stored("here") == pair.sent_there());
 }
 
-/// What the agent's spool says of its session, as a kill would leave it. `None` if it was being tidied.
-fn in_spool(site: &Site, column: &str) -> Option<i64> {
+/// What the agent's spool has forgotten of its session, as a kill would leave it. `None` if it was being tidied.
+fn forgotten_seq(site: &Site) -> Option<i64> {
     let copy = tempfile::tempdir().unwrap();
     for name in ["spool.sqlite", "spool.sqlite-wal"] {
         fs::copy(site.dir().join("agent").join(name), copy.path().join(name)).unwrap();
     }
     let db = rusqlite::Connection::open(copy.path().join("spool.sqlite")).unwrap();
-    db.query_row(&format!("SELECT max({column}) FROM sessions"), [], |row| row.get(0)).ok()
+    db.query_row("SELECT max(forgotten_seq) FROM sessions", [], |row| row.get(0)).ok()
 }
 
-fn wait_for_some<T>(look: impl Fn() -> Option<T>) -> T {
-    let mut found = None;
-    wait_until("an answer", || {
-        found = look();
-        found.is_some()
-    });
-    found.unwrap()
+/// What a collector's store has of its only session.
+fn committed_seq(store: &Path) -> i64 {
+    let db = rusqlite::Connection::open(store).unwrap();
+    db.query_row("SELECT committed_seq FROM sessions", [], |row| row.get(0)).unwrap()
 }
 
 /// Makes a backup while traffic is delivered, lets more follow it, and puts it back as
@@ -59,14 +56,13 @@ fn set_back(site: &Site, pair: &Pair, collector: Running, forgotten: bool) -> Ru
     });
     pair.bulk(10_000_000);
     wait_until_stored(site, pair);
+    let store = site.collector_data().join("netmon.sqlite");
     if forgotten {
-        let committed = wait_for_some(|| in_spool(site, "committed_seq"));
-        wait_until("a spool that has forgotten it", || {
-            in_spool(site, "forgotten_seq") >= Some(committed)
-        });
+        // The agent hears of a commit some seconds later, and only then forgets.
+        let committed = committed_seq(&store);
+        wait_until("a spool that has forgotten it", || forgotten_seq(site) >= Some(committed));
     }
     collector.stop();
-    let store = site.collector_data().join("netmon.sqlite");
     for suffix in ["-wal", "-shm"] {
         let _absent = fs::remove_file(PathBuf::from(format!("{}{suffix}", store.display())));
     }
