@@ -52,6 +52,43 @@ async fn a_commit_of_old_rows_and_the_drop_of_their_day_do_not_wait_for_each_oth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_another_collector_drops_first_is_no_failure() {
+    let place = fresh().await;
+    let one = store(&place.url);
+    one.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
+    let mut agent = Agent::new("web", 1, 1);
+    one.commit(&agent.next(vec![sample("eth0", midnight(31) + SECOND, 1)])).await.unwrap();
+    // Both have listed the partitions before either drops one.
+    let readers = async |table: &str| {
+        let reader = cluster::client(&place.url).await;
+        let lock = format!("BEGIN; LOCK TABLE ONLY {table} IN ACCESS SHARE MODE");
+        reader.batch_execute(&lock).await.unwrap();
+        let waiting = format!(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        );
+        (reader, waiting)
+    };
+    let readers = [readers("bandwidth_stats").await, readers("bandwidth_5m").await];
+    let limits = RetentionLimits {
+        rollup_5m: Duration::from_secs(10 * 86_400),
+        ..RetentionLimits::default()
+    };
+    let retained = [one, store(&place.url)].map(|store| {
+        tokio::spawn(async move { store.retain(&limits, WallNs(midnight(0) + SECOND)).await })
+    });
+    for (reader, waiting) in readers {
+        until("both to wait", async || place.numbers(&waiting).await == [2]).await;
+        reader.batch_execute("COMMIT").await.unwrap();
+    }
+    let mut dropped = 0;
+    for retained in retained {
+        dropped += retained.await.unwrap().unwrap().partitions;
+    }
+    assert_eq!(dropped, 3, "of samples, of minutes and of five minutes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_is_made_and_another_dropped_without_waiting_for_each_other() {
     let place = fresh().await;
     let store = store(&place.url);

@@ -19,10 +19,12 @@ pub(super) async fn drop_partitions(
 ) -> Result<u64, Failure> {
     let mut dropped = drop_detached(client).await?;
     for partition in partitions {
+        if !partition.take(client).await? {
+            continue;
+        }
         let (table, name) = (partition.table.name(), partition.name());
         // One by one: Citus forwards the complete query that changes a table.
         for statement in [
-            partition.take(),
             format!("ALTER TABLE {table} DETACH PARTITION {name}"),
             format!("ALTER TABLE {name} RENAME TO expiring_{name}"),
             "COMMIT".to_owned(),

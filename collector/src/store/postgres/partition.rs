@@ -82,16 +82,30 @@ impl Partition {
         format!("{}_p{}", self.table.name(), self.number)
     }
 
-    /// Begins a transaction that removes it from its table. Locks the table first, as commits do: the
-    /// reverse order would deadlock. Commits queue behind these locks, so the wait for slow readers is
-    /// limited, and the holder must be quick.
-    pub(super) fn take(self) -> String {
-        format!(
+    /// Begins a transaction that removes it from its table. False, and none has begun, if it is gone: another
+    /// collector was first. Locks the table first, as commits do: the reverse order would deadlock. Commits queue
+    /// behind these locks, so the wait for slow readers is limited, and the holder must be quick.
+    pub(super) async fn take(self, client: &Client) -> Result<bool, Failure> {
+        let (table, name) = (self.table.name(), self.name());
+        let lock = format!(
             "{BEGIN}; SET LOCAL lock_timeout = '5s';
-             LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
-            self.table.name(),
-            self.name()
-        )
+             LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
+        );
+        client.batch_execute(&lock).await?;
+        let is_there = exists(client, &name).await?;
+        let then = format!("LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE");
+        client.batch_execute(if is_there { &then } else { "COMMIT" }).await?;
+        Ok(is_there)
+    }
+
+    /// True if its table has rows of its time. Asks the table, because the partition may be dropped meanwhile.
+    pub(super) async fn has_rows(self, client: &Client) -> Result<bool, Failure> {
+        let [from, to] = self.bounds().map(Time);
+        let any = format!(
+            "SELECT 1 FROM {} WHERE time >= '{from}' AND time < '{to}' LIMIT 1",
+            self.table.name()
+        );
+        Ok(client.query_typed_opt(&any, &[]).await?.is_some())
     }
 
     /// True if it ends by a time.

@@ -260,7 +260,7 @@ pub(super) async fn oldest(client: &Client, table: Table) -> Result<Option<WallN
     let mut partitions = partition::all(client, table).await?;
     partitions.sort_unstable();
     for partition in partitions {
-        if has_rows(client, partition).await? {
+        if partition.has_rows(client).await? {
             let stray_ns = stray.map_or(WallNs::MAX, time_ns);
             return Ok(Some(stray_ns.min(partition.starts_ns())));
         }
@@ -273,16 +273,11 @@ async fn newest(client: &Client) -> Result<SystemTime, Failure> {
     let mut partitions = partition::all(client, Table::Stats).await?;
     partitions.sort_unstable();
     for partition in partitions.into_iter().rev() {
-        if has_rows(client, partition).await? {
+        if partition.has_rows(client).await? {
             return Ok(time(partition.starts_ns() + Table::Stats.length_ns()));
         }
     }
     Ok(SystemTime::UNIX_EPOCH)
-}
-
-async fn has_rows(client: &Client, partition: Partition) -> Result<bool, Failure> {
-    let any = format!("SELECT EXISTS (SELECT 1 FROM {})", partition.name());
-    Ok(client.query_typed_one(&any, &[]).await?.try_get(0)?)
 }
 
 async fn write_clock(client: &Client, clock_ns: WallNs) -> Result<(), Failure> {
@@ -297,9 +292,11 @@ async fn drop_partitions(
 ) -> Result<u64, Failure> {
     let mut dropped = 0;
     for partition in partitions {
-        let name = partition.name();
-        client.batch_execute(&format!("{}; DROP TABLE {name}; COMMIT", partition.take())).await?;
-        dropped += 1;
+        if partition.take(client).await? {
+            let drop = format!("DROP TABLE {}; COMMIT", partition.name());
+            client.batch_execute(&drop).await?;
+            dropped += 1;
+        }
     }
     Ok(dropped)
 }
