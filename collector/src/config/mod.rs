@@ -99,7 +99,7 @@ pub struct ServerSection {
 pub struct RetentionSection {
     /// Samples.
     pub raw: Interval,
-    /// Samples older than this are packed in the embedded store, by whole hours. As long as `raw`: none.
+    /// Samples older than this are packed, by whole hours; not on Citus. As long as `raw`: none.
     pub hot: Interval,
     /// Rollups of one minute.
     pub rollup_1m: Interval,

@@ -29,6 +29,7 @@
 pub mod clock;
 pub mod commit;
 pub mod dates;
+mod pack;
 pub mod port;
 pub mod postgres;
 pub mod rows;

@@ -6,12 +6,12 @@ pub const TABLES: [(&str, &str); 41] = [
     ("nics", "The NICs of each client, as its agent last described them."),
     (
         "bandwidth_stats",
-        "One row per client, NIC and sample: the raw data. In PostgreSQL partitioned by day. In SQLite a view of [packed samples](operations.md#packed-samples) and others. Kept for `retention.raw`.",
+        "View: one row per client, NIC and sample, [packed](operations.md#packed-samples) or not: the raw data. Kept for `retention.raw`.",
     ),
-    ("hot_samples", "SQLite only: samples that are not packed yet."),
+    ("hot_samples", "Samples that are not packed yet. In PostgreSQL partitioned by day."),
     (
         "packed_samples",
-        "SQLite only: [packed samples](operations.md#packed-samples), a stretch of one NIC within one hour in a row. Stretches of a NIC don't overlap. Sums beyond 64 bits are text.",
+        "[Packed samples](operations.md#packed-samples), a stretch of one NIC within one hour in a row. Stretches of a NIC don't overlap. In PostgreSQL partitioned by day; in SQLite sums beyond 64 bits are text.",
     ),
     (
         "traffic_mix",

@@ -5,11 +5,12 @@ use collector::store::{Commit, Distributed, Query};
 use settings::InFull;
 use wire::WallNs;
 
-use crate::batches::{Agent, START, client, hello, sample};
+use crate::batches::{Agent, DAY, START, client, hello, sample};
 use crate::cluster;
 use crate::migrate::run;
+use crate::packed_postgres::filled;
 use crate::postgres::{Postgres, config, fresh};
-use crate::suite::Place;
+use crate::suite::{Place, raw};
 
 /// The parts of its catalogue that are read, with two workers, and the functions that are called.
 const CITUS: &str = "
@@ -98,7 +99,8 @@ async fn the_fact_tables_are_distributed_by_client_once_into_few_shards() {
     let rows = distributed.query(select, &[]).await.unwrap();
     let rows: Vec<(String, String, i32, i64)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
-    let names = ["bandwidth_1m", "bandwidth_5m", "bandwidth_stats", "talkers", "traffic_mix"];
+    let names =
+        ["bandwidth_1m", "bandwidth_5m", "hot_samples", "packed_samples", "talkers", "traffic_mix"];
     let expected = names.map(|name| (name.to_owned(), "client".to_owned(), 1, 4));
     assert_eq!(rows, expected);
     let (text, code) = run(&place, &["migrate"]);
@@ -110,7 +112,14 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
     let place = with_citus().await;
     let told = config(&place.url, Authorities::System).with_shards(6);
     let migrated = PostgresStore::new(told).migrate().await.unwrap().distributed;
-    let tables = vec!["bandwidth_stats", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
+    let tables = vec![
+        "hot_samples",
+        "packed_samples",
+        "traffic_mix",
+        "talkers",
+        "bandwidth_1m",
+        "bandwidth_5m",
+    ];
     assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
     place
         .execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'traffic_mix'::regclass")
@@ -119,6 +128,24 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
     let migrated = PostgresStore::new(config).migrate().await.unwrap().distributed;
     let tables = vec!["traffic_mix"];
     assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_samples_become_rows_before_they_are_spread() {
+    let (place, store, _) = filled(START, 1).await;
+    store.pack(WallNs(START + DAY)).await.unwrap();
+    let samples = raw(&store, "web", "eth0").await;
+    place.execute(CITUS).await;
+    assert_eq!(store.pack(WallNs::MAX).await.unwrap(), 0);
+    let (text, code) = run(&place, &["migrate"]);
+    assert!(text.contains("brought to its nodes") && code == Some(0), "{text}");
+    assert_eq!(place.numbers("SELECT count(*) FROM packed_samples").await, [0]);
+    assert_eq!(place.numbers("SELECT count(*) FROM hot_samples").await, [7200]);
+    assert_eq!(raw(&store, "web", "eth0").await, samples);
+    // What nodes are asked names no function that they lack.
+    let unpack = "SELECT (SELECT count(*) FROM pg_views WHERE definition ~ 'unpack|recent')
+        + (SELECT count(*) FROM pg_proc WHERE proname = 'samples_between' AND prosrc ~ 'unpack')";
+    assert_eq!(place.numbers(unpack).await, [0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

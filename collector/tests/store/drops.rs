@@ -69,7 +69,7 @@ async fn a_day_that_another_collector_drops_first_is_no_failure() {
         );
         (reader, waiting)
     };
-    let readers = [readers("bandwidth_stats").await, readers("bandwidth_5m").await];
+    let readers = [readers("hot_samples").await, readers("bandwidth_5m").await];
     let limits = RetentionLimits {
         rollup_5m: Duration::from_secs(10 * 86_400),
         ..RetentionLimits::default()
@@ -131,7 +131,7 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     place.execute("ALTER TABLE bandwidth_stats_default RENAME TO gone").await;
     let error = store.retain(&RetentionLimits::default(), WallNs(midnight(0))).await.unwrap_err();
     let error = error.in_full().to_string();
-    assert!(error.contains("bandwidth_stats: ") && !error.contains("bandwidth_5m"), "{error}");
+    assert!(error.contains("hot_samples: ") && !error.contains("bandwidth_5m"), "{error}");
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_5m_default").await, [0]);
     assert_eq!(place.numbers(ahead).await, [made], "the next days' partitions are made");
     place.execute("ALTER TABLE gone RENAME TO bandwidth_stats_default").await;
@@ -151,8 +151,7 @@ async fn what_the_default_partition_holds_is_deleted_in_steps_and_its_sums_are_k
     let samples = (0..100).map(|n| sample("eth0", old + n * SECOND, n)).collect();
     store.commit(&agent.next(samples)).await.unwrap();
     // Many more than one step deletes, several with equal times.
-    let more =
-        "INSERT INTO bandwidth_stats SELECT time + n % 350 * interval '1 s', interval_ns, 0, 0,
+    let more = "INSERT INTO hot_samples SELECT time + n % 350 * interval '1 s', interval_ns, 0, 0,
                     client, nic, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
                 FROM bandwidth_stats, generate_series(1, 351) AS n";
     place.execute(more).await;

@@ -267,9 +267,9 @@ async fn a_password_that_was_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_that_was_taken_away() {
     let working = Working::start(owned_by_a_role("deprived").await).await;
-    let sql = "REVOKE INSERT ON bandwidth_stats FROM deprived";
-    let words = ["SQLSTATE 42501", "bandwidth_stats", "GRANT"];
-    working.breaks(sql, &words, "GRANT INSERT ON bandwidth_stats TO deprived").await;
+    let sql = "REVOKE INSERT ON hot_samples FROM deprived";
+    let words = ["SQLSTATE 42501", "hot_samples", "GRANT"];
+    working.breaks(sql, &words, "GRANT INSERT ON hot_samples TO deprived").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,10 +349,7 @@ async fn a_commit_that_hangs_is_told_before_it_fails_and_goes_on_once_it_can() {
     let address = working.serve().await;
     answers(&address, " 200 OK").await;
     let other = cluster::client(&working.place.url).await;
-    other
-        .batch_execute("BEGIN; LOCK TABLE bandwidth_stats IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    other.batch_execute("BEGIN; LOCK TABLE hot_samples IN ACCESS EXCLUSIVE MODE").await.unwrap();
     assert!(working.deliver(2));
     let told = |state: &StoreState| state.as_ref().is_some_and(|it| it.contains("and still runs"));
     in_time("the report of a hanging commit", working.state.wait_for(told)).await.unwrap();

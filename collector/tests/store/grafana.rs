@@ -34,6 +34,8 @@ fn filled_in(query: &str, values: &[(String, String)]) -> String {
         "$__timeGroupAlias(time, $__interval)",
         "floor(extract(epoch from time) / 10) * 10 AS \"time\"",
     );
+    query = query.replace("$__timeFrom()", "now() - interval '1 hour'");
+    query = query.replace("$__timeTo()", "now()");
     // The longest name first: Grafana replaces whole words.
     for (name, value) in values.iter().rev() {
         query = query.replace(&format!("${name}"), value);

@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod migrate;
 mod packed;
+mod packed_postgres;
 mod pooler;
 mod postgres;
 mod proxy;

@@ -23,7 +23,7 @@ use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hell
 use crate::sqlite::Sqlite;
 use crate::suite::{Place, ReportRow, assert_sound, opened, raw};
 
-const HOUR: u64 = 3600 * SECOND;
+pub const HOUR: u64 = 3600 * SECOND;
 
 /// The store of a place that packs all the time, whatever the age of samples.
 struct Packing(Sqlite);
@@ -99,7 +99,7 @@ crate::behaviours! { packing();
 
 /// Everything that is read of a NIC.
 #[derive(Debug, PartialEq)]
-struct Told {
+pub struct Told {
     points: Vec<Point>,
     ranges: Vec<Vec<Point>>,
     resolutions: Vec<Resolution>,
@@ -109,7 +109,7 @@ struct Told {
     report: Vec<ReportRow>,
 }
 
-async fn told(place: &Sqlite, store: &Arc<dyn Database>) -> Told {
+pub async fn told(place: &impl Place, store: &Arc<dyn Database>, samples: &str) -> Told {
     let range = |from_ns, to_ns| SeriesRange {
         from_ns: WallNs(from_ns),
         to_ns: WallNs(to_ns),
@@ -126,7 +126,9 @@ async fn told(place: &Sqlite, store: &Arc<dyn Database>) -> Told {
         let from = START + minutes * MINUTE;
         for length in [SECOND, 90 * SECOND, HOUR] {
             let range = SeriesRange { limit: 15, ..range(from, from + length) };
-            ranges.push(store.series(&range).await.unwrap().points);
+            let mut points = store.series(&range).await.unwrap().points;
+            points.sort_by_key(|row| (row.start_ns, row.rx.bytes));
+            ranges.push(points);
             let range = SeriesRange { resolution: None, ..range };
             resolutions.push(store.series(&range).await.unwrap().resolution);
         }
@@ -157,15 +159,17 @@ async fn told(place: &Sqlite, store: &Arc<dyn Database>) -> Told {
         resolutions,
         events: events.into_iter().map(|it| (it.time_ns, it.kind)).collect(),
         exported,
-        samples: place
-            .numbers("SELECT rx_bytes + time % 7919 FROM bandwidth_samples ORDER BY time, rx_bytes")
-            .await,
+        samples: place.numbers(samples).await,
         report: place.report("web").await,
     }
 }
 
+/// What the view of samples has.
+const SAMPLES: &str =
+    "SELECT rx_bytes + time % 7919 FROM bandwidth_samples ORDER BY time, rx_bytes";
+
 /// Samples over three hours as agents make them, some late and some twice at a time.
-fn samples() -> impl Strategy<Value = Vec<Sample>> {
+pub fn samples() -> impl Strategy<Value = Vec<Sample>> {
     let start = prop_oneof![0..3 * 7200_u64, 7000..7400_u64, Just(7199), Just(7200)];
     prop::collection::vec((start, 0..1_000_000_u64, 0..20_u32), 1..400).prop_map(|rows| {
         let sample = |(half, n, flags): (u64, u64, u32)| Sample {
@@ -189,9 +193,9 @@ async fn packed_samples_read_as_before_and_late_ones_join_them() {
         let mut packed = 0;
         for (part, until) in samples.chunks(samples.len().div_ceil(4)).zip([1, 3, 0, 2]) {
             store.commit(&agent.next(part.to_vec())).await.unwrap();
-            let before = told(&place, &store).await;
+            let before = told(&place, &store, SAMPLES).await;
             packed += store.pack(WallNs(START + until * HOUR + 5)).await.unwrap();
-            assert_eq!(told(&place, &store).await, before);
+            assert_eq!(told(&place, &store, SAMPLES).await, before);
             assert_sound(&store).await;
         }
         packed += store.pack(WallNs(START + DAY)).await.unwrap();
@@ -376,6 +380,17 @@ fn only_the_rooms_of_samples_name_their_tables() {
     let named: BTreeSet<String> = all.into_iter().filter(names).map(name).collect();
     let known = [
         "cli.rs",
+        "store/postgres/hot.sql",
+        "store/postgres/packed.sql",
+        "store/postgres/packed_citus.sql",
+        "store/postgres/partition.rs",
+        "store/postgres/readers.rs",
+        "store/postgres/samples/mod.rs",
+        "store/postgres/samples/packing.rs",
+        "store/postgres/samples/proof.rs",
+        "store/postgres/samples/stretch.rs",
+        "store/postgres/samples/unpacked.rs",
+        "store/postgres/tables/samples.rs",
         "store/sqlite/packed.sql",
         "store/sqlite/samples/functions.rs",
         "store/sqlite/samples/mod.rs",

@@ -19,6 +19,7 @@ use wire::id::SessionId;
 use wire::{Seq, WallNs};
 
 use crate::batches::{Agent, DAY, SECOND, START, all, batch, client, hello, sample};
+use crate::sqlite::of_hot_samples;
 use crate::statements::Held;
 use crate::suite::{
     FarEnds, Place, ReportRow, SAID, commit_talkers, day,
@@ -77,7 +78,7 @@ impl Place for Postgres {
     }
 
     async fn execute(&self, sql: &str) {
-        cluster::execute(&self.url, sql).await;
+        cluster::execute(&self.url, &of_hot_samples(sql)).await;
     }
 
     async fn wait_until_nothing_is_read(&self) {
@@ -234,7 +235,7 @@ async fn each_day_has_a_partition_and_goes_with_it() {
         (0..9).map(|day| sample("eth0", first + day * DAY + SECOND, day)).collect();
     store.commit(&agent.next(samples)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM bandwidth_stats_default").await, [0]);
-    assert_eq!(place.numbers("SELECT count(DISTINCT tableoid) FROM bandwidth_stats").await, [9]);
+    assert_eq!(place.numbers("SELECT count(DISTINCT tableoid) FROM hot_samples").await, [9]);
     let retained =
         store.retain(&RetentionLimits::default(), WallNs(midnight(0) + SECOND)).await.unwrap();
     // Only two days of samples are old enough.

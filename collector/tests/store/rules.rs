@@ -12,11 +12,12 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 /// Distributed tables, by the column `client`.
-const FACTS: [&str; 5] =
-    ["bandwidth_stats", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
+const FACTS: [&str; 6] =
+    ["hot_samples", "packed_samples", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
 
 /// Views of these tables.
-const VIEWS: [&str; 8] = [
+const VIEWS: [&str; 9] = [
+    "bandwidth_stats",
     "bandwidth_samples",
     "bandwidth_report",
     "bandwidth_rates_5m",
@@ -28,7 +29,14 @@ const VIEWS: [&str; 8] = [
 ];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 8] = [
+const OF_ALL_CLIENTS: [&str; 12] = [
+    // Which NICs have samples to pack, not on Citus.
+    "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_samples",
+    // Rows of packed samples, before their tables are distributed.
+    "INSERT INTO hot_samples SELECT u.* FROM packed_samples",
+    // The proof of packed samples, and the lists of talkers to be proven.
+    "SELECT first, time, samples, interval_ns::text",
+    "SELECT DISTINCT client, nic FROM talkers",
     // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
     "SELECT 1 FROM",
@@ -286,7 +294,8 @@ fn name(table: &ObjectName) -> String {
 /// The parent table of a partition, if it is one.
 fn parent(table: &str) -> Option<&'static str> {
     FACTS.into_iter().find(|parent| {
-        let rest = table.strip_prefix(parent);
+        let prefix = if *parent == "hot_samples" { "bandwidth_stats" } else { parent };
+        let rest = table.strip_prefix(prefix);
         rest.is_some_and(|rest| rest == "_default" || rest.starts_with("_p"))
     })
 }

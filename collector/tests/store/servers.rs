@@ -34,7 +34,7 @@ async fn move_samples(place: &Postgres, far: &Cluster) {
                  OPTIONS (host '{}', port '{port}', dbname 'postgres');
              CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'postgres');
              DROP TABLE bandwidth_stats_default;
-             CREATE FOREIGN TABLE bandwidth_stats_default PARTITION OF bandwidth_stats DEFAULT
+             CREATE FOREIGN TABLE bandwidth_stats_default PARTITION OF hot_samples DEFAULT
                  SERVER far OPTIONS (table_name 'samples')",
             directory.display()
         ))

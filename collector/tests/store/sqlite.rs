@@ -37,6 +37,14 @@ impl Sqlite {
     }
 }
 
+/// A change of samples as one of those that are not packed yet: what is changed behind the store's back.
+pub fn of_hot_samples(sql: &str) -> String {
+    let of_samples = |action: &str| [action, "bandwidth_stats"].join(" ");
+    ["UPDATE", "DELETE FROM"].iter().fold(sql.to_owned(), |sql, action| {
+        sql.replace(&of_samples(action), &format!("{action} hot_samples"))
+    })
+}
+
 impl Place for Sqlite {
     async fn open(&self) -> Arc<dyn Database> {
         Arc::new(SqliteStore::open(&self.path()).unwrap())
@@ -50,12 +58,7 @@ impl Place for Sqlite {
     }
 
     async fn execute(&self, sql: &str) {
-        // What is changed behind the store's back isn't packed yet.
-        let of_samples = |action: &str| [action, "bandwidth_stats"].join(" ");
-        let sql = ["UPDATE", "DELETE FROM"].iter().fold(sql.to_owned(), |sql, action| {
-            sql.replace(&of_samples(action), &format!("{action} hot_samples"))
-        });
-        self.connection().execute_batch(&sql).unwrap();
+        self.connection().execute_batch(&of_hot_samples(sql)).unwrap();
     }
 
     async fn wait_until_nothing_is_read(&self) {

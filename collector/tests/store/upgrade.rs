@@ -7,7 +7,7 @@ use std::process::Command;
 
 use collector::store::sqlite::SqliteStore;
 use collector::store::{
-    Commit, Database, Direction, NicRange, Resolution, TalkersBy, TalkersRange,
+    Commit, Database, Direction, NicRange, Resolution, Retain, TalkersBy, TalkersRange,
 };
 use rusqlite::Connection;
 use testbed::dump::{dump, dumps};
@@ -172,4 +172,52 @@ async fn databases_of_earlier_schemas_are_migrated_and_go_on() {
         fill(&fresh).await;
         assert_goes_on(&store, &fresh).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_and_views_on_the_table_of_samples_hold_once_it_is_a_view() {
+    if testbed::citus::running().is_some() {
+        return;
+    }
+    let url = cluster::new_database().await;
+    let old = std::fs::read_to_string(folder("postgres").join("17.sql")).unwrap();
+    cluster::execute(&url, &old).await;
+    cluster::execute(
+        &url,
+        "CREATE ROLE read_before; CREATE ROLE wrote_before; CREATE ROLE others_before;
+         GRANT SELECT ON bandwidth_stats, bandwidth_report TO read_before;
+         GRANT SELECT, INSERT, DELETE ON bandwidth_stats TO wrote_before WITH GRANT OPTION;
+         CREATE VIEW mine WITH (security_barrier = true) AS
+             SELECT client, sum(rx_bytes) AS bytes FROM bandwidth_stats GROUP BY client;
+         GRANT SELECT ON mine TO read_before;
+         CREATE MATERIALIZED VIEW theirs AS SELECT count(*) FROM bandwidth_stats",
+    )
+    .await;
+    let db = cluster::client(&url).await;
+    let asked = [
+        "SELECT count(*) FROM bandwidth_stats",
+        "SELECT count(*) FROM bandwidth_report",
+        "SELECT bytes::bigint FROM mine",
+    ];
+    let ask = async |sql: &str| db.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    db.batch_execute("SET ROLE read_before").await.unwrap();
+    let mut before = Vec::new();
+    for sql in asked {
+        before.push(ask(sql).await);
+    }
+    let store = postgres::store(&url);
+    store.migrate().await.unwrap();
+    assert!(store.pack(WallNs::MAX).await.unwrap() > 0);
+    for (sql, before) in asked.into_iter().zip(before) {
+        assert_eq!(ask(sql).await, before, "{sql}");
+    }
+    let between = "SELECT count(*) FROM samples_between(1, 1, '-infinity', 'infinity')";
+    assert!(ask(between).await > 0);
+    let rights = "SELECT count(*) FROM unnest('{SELECT,INSERT,DELETE}'::text[]) AS kind
+        WHERE has_table_privilege('wrote_before', 'packed_samples', kind || ' WITH GRANT OPTION')
+          AND has_sequence_privilege('wrote_before', 'packed_samples_id', 'USAGE')
+          AND NOT has_table_privilege('others_before', 'packed_samples', kind)";
+    assert_eq!(ask(rights).await, 3);
+    let barrier = "SELECT count(*) FROM pg_class WHERE relname = 'mine' AND reloptions IS NOT NULL";
+    assert_eq!(ask(barrier).await, 1);
 }

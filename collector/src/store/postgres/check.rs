@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
-use super::{client_days, tags, talkers};
+use super::{client_days, samples, tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::nics::NicId;
@@ -40,14 +40,16 @@ async fn check(client: &Client, doubt: Duration) -> Result<CheckReport, Failure>
 }
 
 async fn check_rows(client: &Client, doubt: Duration) -> Result<CheckReport, Failure> {
-    let mut judgement = judge(&read(client).await?);
+    let (evidence, faults) = read(client).await?;
+    let mut judgement = judge(&evidence);
     if judgement.report.is_sound() || !is_spread(client).await? {
+        judgement.report.findings.extend(faults);
         return Ok(judgement.report);
     }
     let first = doubt / (2_u32.pow(AGAIN) - 1);
     for again in 0..AGAIN {
         tokio::time::sleep(first * 2_u32.pow(again)).await;
-        judgement = judge(&read(client).await?).lasting(&judgement);
+        judgement = judge(&read(client).await?.0).lasting(&judgement);
         if judgement.report.is_sound() {
             break;
         }
@@ -65,7 +67,8 @@ async fn is_spread(client: &Client) -> Result<bool, Failure> {
 /// How often a reading is repeated after a lost race.
 const RACES_MAX: u32 = 3;
 
-async fn read(client: &Client) -> Result<Evidence, Failure> {
+/// What is there, and faults of packed samples.
+async fn read(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
     let mut races = 0;
     loop {
         match read_once(client).await {
@@ -77,28 +80,33 @@ async fn read(client: &Client) -> Result<Evidence, Failure> {
     }
 }
 
-async fn read_once(client: &Client) -> Result<Evidence, Failure> {
+async fn read_once(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
     // One snapshot for everything; on several servers, snapshots as close together as possible. No
-    // partition can be detached from before the snapshot on.
+    // partition can be detached, or dropped since its samples are packed, from before the snapshot on.
     client
-        .batch_execute(
+        .batch_execute(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+             LOCK TABLE ONLY {} IN ACCESS SHARE MODE;
              LOCK TABLE ONLY bandwidth_5m IN ACCESS SHARE MODE",
-        )
+            Table::Stats.name()
+        ))
         .await?;
     for table in Table::ALL.map(Table::name) {
         client.query_typed(&format!("SELECT 1 FROM {table} LIMIT 1"), &[]).await?;
     }
+    let raw_from =
+        client.query_typed_one("SELECT raw_from FROM retention", &[]).await?.try_get(0)?;
+    let (packed, faults) = samples::proof(client, raw_from).await?;
     let evidence = Evidence {
         sessions: all(client, SESSIONS, session).await?,
         ledgers: all(client, LEDGERS, ledger).await?,
-        nics: nics(client).await?,
+        nics: nics(client, packed).await?,
         tags: all(client, TAGS, |row| Ok((row.try_get(5)?, tags::interval(row)?))).await?,
         talkers: talkers::proof(client).await?,
         days: client_days::proof(client).await?,
     };
     client.batch_execute("COMMIT").await?;
-    Ok(evidence)
+    Ok((evidence, faults))
 }
 
 async fn all<T>(
@@ -180,7 +188,7 @@ async fn sums_of(client: &Client, rows: &str) -> Result<HashMap<NicId, Sums>, Fa
     Ok(all(client, &sql, by_nic).await?.into_iter().collect())
 }
 
-async fn nics(client: &Client) -> Result<Vec<NicEvidence>, Failure> {
+async fn nics(client: &Client, packed: HashMap<NicId, Sums>) -> Result<Vec<NicEvidence>, Failure> {
     let since =
         |table: &str, from: &str| format!("{table} WHERE time >= (SELECT {from} FROM retention)");
     let mut five = sums_of(client, "bandwidth_5m").await?;
@@ -191,7 +199,11 @@ async fn nics(client: &Client) -> Result<Vec<NicEvidence>, Failure> {
         }
     }
     let gaps = sums_of(client, "gaps WHERE nic IS NOT NULL").await?;
-    let raw = sums_of(client, &since("bandwidth_stats", "raw_from")).await?;
+    let mut raw = sums_of(client, &since(Table::Stats.name(), "raw_from")).await?;
+    for (nic, packed) in packed {
+        let raw = raw.entry(nic).or_default();
+        *raw = raw.plus(packed);
+    }
     let raw_five = sums_of(client, &since("bandwidth_5m", "raw_from")).await?;
     let minutes = sums_of(client, &since("bandwidth_1m", "rollup_1m_from")).await?;
     let minutes_five = sums_of(client, &since("bandwidth_5m", "rollup_1m_from")).await?;

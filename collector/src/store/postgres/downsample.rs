@@ -15,7 +15,7 @@ pub(super) async fn downsample(
     connection: &Connection,
     key: &RowKey,
     range: &SeriesRange,
-    (table, length): (&str, &str),
+    table: &str,
 ) -> Result<Vec<Point>, Failure> {
     // Times are stored to the microsecond.
     let length_us = range.to_ns.saturating_since(range.from_ns).div_ceil(1000);
@@ -33,7 +33,7 @@ pub(super) async fn downsample(
          FROM (SELECT *, date_bin(interval '{part_us} microseconds', time, $3) AS part FROM {table}
                WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 OFFSET '0') AS rows
          GROUP BY part ORDER BY 1",
-        sum(length),
+        sum("covered_ns"),
         sums("rx"),
         sums("tx"),
         sum("drops"),

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::partition::{Partition, exists};
+use super::partition::{Partition, WAIT, exists};
 
 /// Detaches partitions of `bandwidth_5m`, stores their sums and drops them. Returns the number dropped.
 pub(super) async fn drop_partitions(
@@ -19,7 +19,7 @@ pub(super) async fn drop_partitions(
 ) -> Result<u64, Failure> {
     let mut dropped = drop_detached(client).await?;
     for partition in partitions {
-        if !partition.take(client).await? {
+        if !partition.take(client, WAIT).await? {
             continue;
         }
         let (table, name) = (partition.table.name(), partition.name());

@@ -10,12 +10,14 @@ use wire::id::SessionId;
 
 use super::error::Failure;
 use super::key::nic_key;
+use super::partition::Table;
+use super::samples;
 use super::store::PostgresStore;
 use super::talkers::read_lists;
 use super::values::point;
 use crate::store::port::error::StoreError;
 use crate::store::port::export::{Export, ExportPosition, Paused, ROWS};
-use crate::store::rows::export::{self, ExportGap, ExportList, ExportRange, ExportRow};
+use crate::store::rows::export::{ExportGap, ExportList, ExportRange, ExportRow};
 use crate::store::rows::series::Point;
 
 #[async_trait]
@@ -80,7 +82,12 @@ async fn nic_names(client: &Client, id: &str) -> Result<Option<Vec<String>>, Fai
 /// Begins a snapshot.
 async fn begin(client: &Client, place: &mut ExportPosition) -> Result<(), Failure> {
     place.begin();
-    Ok(client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+    // No partition whose samples were packed since the snapshot can be dropped.
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ONLY {} IN ACCESS SHARE MODE",
+        Table::Stats.name()
+    );
+    Ok(client.batch_execute(&begin).await?)
 }
 
 /// Reads one snapshot. Leaves the connection inside the transaction.
@@ -91,24 +98,14 @@ async fn read(
     rows: &mpsc::Sender<Vec<ExportRow>>,
 ) -> Result<Paused<ExportRow>, Failure> {
     begin(client, place).await?;
-    let of_nic = |table: &str| {
-        format!(
-            "SELECT {} FROM {table}
-             WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4",
-            export::columns(table == "gaps")
-        )
-    };
-    let both = format!("{} UNION ALL {} ORDER BY 1", of_nic("bandwidth_stats"), of_nic("gaps"));
     while let Some((nic, left, skip)) = place.next(range) {
         if let Some(key) = nic_key(client, &left).await? {
-            let row = |row: &Row| {
-                Ok(ExportRow { nic: Some(nic.clone()), point: point(row)?, gap: gap(row, 14)? })
-            };
-            let found = client.query_typed_raw(&both, key.params().iter().cloned()).await?;
+            let of_nic = |point, gap| ExportRow { nic: Some(nic.clone()), point, gap };
+            let row = |row: &Row| Ok(of_nic(point(row)?, gap(row, 14)?));
+            let found = samples::rows_and_gaps(client, &key, row, |it| of_nic(it, None)).await?;
             let mut chunks = std::pin::pin!(found.skip(skip).try_chunks(ROWS));
             while let Some(chunk) = chunks.next().await {
-                let chunk = chunk.map_err(|error| error.1)?;
-                let some = chunk.iter().map(row).collect::<Result<_, Error>>()?;
+                let some = chunk.map_err(|error| error.1)?;
                 if let Some(paused) = place.hand_over(some, rows).await {
                     return Ok(paused);
                 }

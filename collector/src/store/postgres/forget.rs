@@ -9,9 +9,10 @@ use wire::WallNs;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::expired::expire;
+use super::partition::Table;
 use super::session::time;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::tables::KEEPING;
+use crate::store::rows::tables::{KEEPING, SAMPLES};
 
 /// NICs per step.
 const STEP_NICS: i64 = 1000;
@@ -86,6 +87,11 @@ pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
     }
 }
 
+/// The table with a row for each figure.
+fn row_table(table: &'static str) -> &'static str {
+    if table == SAMPLES { Table::Stats.name() } else { table }
+}
+
 /// A client's NICs without rows in any table. Queries each table by its index, because a join would
 /// read whole tables; and each client separately, because on Citus one node holds its rows.
 async fn without_rows(
@@ -93,7 +99,7 @@ async fn without_rows(
     number: i32,
     mut nics: Vec<NicId>,
 ) -> Result<Vec<NicId>, Failure> {
-    for table in KEEPING {
+    for table in KEEPING.into_iter().map(row_table).chain([Table::Packed.name()]) {
         if nics.is_empty() {
             break;
         }

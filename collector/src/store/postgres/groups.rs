@@ -8,8 +8,8 @@ use tokio_postgres::{Client, Row};
 use wire::frame::flags;
 
 use super::error::Failure;
-use super::key::table;
 use super::known_days::open;
+use super::resolution::rollup;
 use super::session::time;
 use super::tags::interval;
 use super::values::{point, sum};
@@ -152,13 +152,13 @@ async fn rows(
     resolution: Resolution,
     mut each: impl FnMut(GroupRow),
 ) -> Result<(), Failure> {
-    let (table, length) = table(resolution);
+    let Some(table) = rollup(resolution) else { return Ok(()) };
     let select = format!(
         "SELECT b.time, {}, m.place FROM {table} b
          JOIN unnest($1, $2, $3, $4) AS m (client, valid_from, valid_to, place)
              ON b.client = m.client AND b.time >= m.valid_from AND b.time < m.valid_to
          WHERE b.time >= $5 AND b.time < $6 AND b.flags & $7 = 0 GROUP BY m.place, b.time",
-        sums(length)
+        sums("covered_ns")
     );
     for Window { from_ns, to_ns, members } in windows(members) {
         let clients: Vec<i32> = members.iter().map(|it| number_of(it.client)).collect();

@@ -1,18 +1,23 @@
 //! Reads traffic breakdowns and events.
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};
 use wire::frame::Mix;
 use wire::{Bytes, Packets};
 
 use super::error::Failure;
-use super::key::{choose, nic_key, table};
+use super::key::nic_key;
+use super::resolution::{choose, rollup};
+use super::samples;
 use super::values::{instant, number, sum};
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
 };
-use crate::store::rows::series::NicRange;
+use crate::store::rows::series::{NicRange, Point};
 
 pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
     let Some(key) = nic_key(connection, range).await? else { return Ok(Mix::default()) };
@@ -37,20 +42,26 @@ pub(super) async fn events(
     let Some(key) = nic_key(connection, range).await? else { return Ok(Vec::new()) };
     let mut events = Vec::new();
 
-    let (table, length) = table(choose(connection, &key, EVENT_ROWS_MAX).await?);
-    let select = format!(
-        "SELECT time, {length}, drops::bigint, flags FROM {table}
-         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
-             AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit}"
-    );
-    for row in connection.query_typed(&select, &key.params()).await? {
-        let flags = row.try_get::<_, i32>(3)?.cast_unsigned();
-        events.extend(row_events(
-            instant(&row, 0)?,
-            number(&row, 1)?,
-            Packets(number(&row, 2)?),
-            flags,
-        ));
+    match rollup(choose(connection, &key, EVENT_ROWS_MAX).await?) {
+        None => {
+            let mut rows = pin!(samples::eventful_rows(connection, &key).await?);
+            while let Some(row) = rows.try_next().await? {
+                let Point { start_ns, interval_ns, drops, flags, .. } = row;
+                events.extend(row_events(start_ns, interval_ns, drops, flags));
+            }
+        }
+        Some(table) => {
+            let select = format!(
+                "SELECT time, covered_ns, drops::bigint, flags FROM {table}
+                 WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+                     AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0) ORDER BY time DESC LIMIT {limit}"
+            );
+            for row in connection.query_typed(&select, &key.params()).await? {
+                let flags = row.try_get::<_, i32>(3)?.cast_unsigned();
+                let (start_ns, drops) = (instant(&row, 0)?, Packets(number(&row, 2)?));
+                events.extend(row_events(start_ns, number(&row, 1)?, drops, flags));
+            }
+        }
     }
 
     let at = |row: &Row, kind| {

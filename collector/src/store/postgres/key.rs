@@ -1,4 +1,4 @@
-//! Selects the rows of a NIC and the table to read.
+//! Selects the rows of a NIC.
 
 use std::time::SystemTime;
 
@@ -8,8 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::error::Failure;
 use super::session::time;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::points::RESOLUTIONS;
-use crate::store::rows::series::{NicRange, Resolution};
+use crate::store::rows::series::NicRange;
 
 /// The numbers that identify a NIC's rows. `None` if there is no such NIC.
 pub(super) async fn nic_key(db: &Client, range: &NicRange) -> Result<Option<RowKey>, Failure> {
@@ -35,14 +34,14 @@ pub(super) async fn count(
     key: &RowKey,
     table: &str,
     most: usize,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<u64>, Failure> {
     let most = i64::try_from(most).unwrap_or(i64::MAX - 1);
     let count = format!(
         "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE client = $1 AND nic = $2
              AND time >= $3 AND time < $4 LIMIT {most} + 1) AS few"
     );
     let count: i64 = db.query_typed_one(&count, &key.params()).await?.try_get(0)?;
-    Ok((count <= most).then_some(count))
+    Ok((count <= most).then_some(count.unsigned_abs()))
 }
 
 /// The selected rows of a table.
@@ -63,32 +62,4 @@ impl RowKey {
             (&self.to, Type::TIMESTAMPTZ),
         ]
     }
-}
-
-pub(super) const fn table(resolution: Resolution) -> (&'static str, &'static str) {
-    match resolution {
-        Resolution::Raw => ("bandwidth_stats", "interval_ns"),
-        Resolution::Minute => ("bandwidth_1m", "covered_ns"),
-        Resolution::FiveMinutes => ("bandwidth_5m", "covered_ns"),
-    }
-}
-
-/// The finest resolution that covers the whole range with few enough rows.
-pub(super) async fn choose(
-    db: &Client,
-    key: &RowKey,
-    rows_max: usize,
-) -> Result<Resolution, Failure> {
-    let select = "SELECT raw_from, rollup_1m_from, rollup_5m_from FROM retention";
-    let kept_from = db.query_typed_one(select, &[]).await?;
-    for (at, resolution) in RESOLUTIONS.into_iter().enumerate() {
-        if kept_from.try_get::<_, SystemTime>(at)? > key.from {
-            continue;
-        }
-        let (table, _) = table(resolution);
-        if count(db, key, table, rows_max).await?.is_some() {
-            return Ok(resolution);
-        }
-    }
-    Ok(Resolution::FiveMinutes)
 }

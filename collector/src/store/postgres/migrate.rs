@@ -6,11 +6,13 @@ use tokio_postgres::types::Type;
 use super::citus;
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::partition::exists;
+use super::partition::{Table, exists};
+use super::readers;
+use super::samples::unpacked::unpack_all;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 27] = [
+const MIGRATIONS: [&str; 29] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -38,10 +40,15 @@ const MIGRATIONS: [&str; 27] = [
     include_str!("talkers_time.sql"),
     include_str!("talkers_alike.sql"),
     include_str!("talkers_alike_view.sql"),
+    include_str!("hot.sql"),
+    include_str!("packed.sql"),
 ];
 
 /// Version of the newest schema.
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Version of the schema since which samples are packed.
+const PACKED: i64 = 29;
 
 /// Key of the advisory lock: "NMON".
 const LOCK: i64 = 0x4e4d_4f4e;
@@ -69,11 +76,21 @@ pub(super) async fn migrate(
         let note = "INSERT INTO netmon_schema VALUES ($1)";
         client.execute_typed(note, &[(&next, Type::INT8)]).await?;
     }
+    if (1..PACKED).contains(&from) {
+        readers::keep(client).await?;
+    }
     let mut distributed = citus::undistributed(client, shards).await?;
-    if let Some(to_be) = &distributed
-        && (distribute || from == 0)
-    {
-        for table in &to_be.tables {
+    if let Some(to_be) = &distributed {
+        let distribute = distribute || from == 0;
+        let spread = distribute && to_be.tables.contains(&Table::Packed.name());
+        if spread && from >= PACKED {
+            unpack_all(client).await?;
+        }
+        if spread || from < PACKED {
+            client.batch_execute(include_str!("packed_citus.sql")).await?;
+        }
+        let tables = if distribute { &to_be.tables[..] } else { &[] };
+        for table in tables {
             citus::distribute(client, table, to_be.shards).await?;
         }
     }

@@ -1,6 +1,7 @@
 //! Partitions: listed, made when rows need them, dropped by age.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -10,6 +11,7 @@ use wire::frame::Frame;
 use super::connect::BEGIN;
 use super::error::Failure;
 use crate::store::rows::batch::Batch;
+use crate::store::rows::tables::SAMPLES;
 use crate::time::Time;
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -18,10 +20,14 @@ const DAY_NS: u64 = 86_400_000_000_000;
 const PAST_NS: u64 = 32 * DAY_NS;
 const FUTURE_NS: u64 = 3 * DAY_NS;
 
+/// How long dropping waits for slow readers of a partition.
+pub(super) const WAIT: &str = "5s";
+
 /// A partitioned table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Table {
     Stats,
+    Packed,
     Mix,
     Talkers,
     Minutes,
@@ -29,12 +35,13 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Stats, Self::Mix, Self::Talkers, Self::Minutes, Self::FiveMinutes];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Stats, Self::Packed, Self::Mix, Self::Talkers, Self::Minutes, Self::FiveMinutes];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Stats => "bandwidth_stats",
+            Self::Stats => "hot_samples",
+            Self::Packed => "packed_samples",
             Self::Mix => "traffic_mix",
             Self::Talkers => "talkers",
             Self::Minutes => "bandwidth_1m",
@@ -42,10 +49,20 @@ impl Table {
         }
     }
 
+    /// With what the names of its partitions begin.
+    pub(super) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Stats => SAMPLES,
+            Self::Packed | Self::Mix | Self::Talkers | Self::Minutes | Self::FiveMinutes => {
+                self.name()
+            }
+        }
+    }
+
     /// Length of a partition in nanoseconds, so that the retention needs few partitions.
     pub(super) const fn length_ns(self) -> u64 {
         match self {
-            Self::Stats | Self::Mix | Self::Talkers | Self::Minutes => DAY_NS,
+            Self::Stats | Self::Packed | Self::Mix | Self::Talkers | Self::Minutes => DAY_NS,
             Self::FiveMinutes => 10 * DAY_NS,
         }
     }
@@ -53,7 +70,7 @@ impl Table {
     /// Rollups are updated in place and need free space on their pages.
     const fn fill_factor(self) -> u8 {
         match self {
-            Self::Stats | Self::Mix | Self::Talkers => 100,
+            Self::Stats | Self::Packed | Self::Mix | Self::Talkers => 100,
             Self::Minutes | Self::FiveMinutes => 70,
         }
     }
@@ -74,21 +91,22 @@ impl Partition {
 
     /// Parses the name of a partition; `None` for the default one and manual ones.
     pub(super) fn parse(table: Table, name: &str) -> Option<Self> {
-        let number = name.strip_prefix(table.name())?.strip_prefix("_p")?.parse().ok()?;
+        let number = name.strip_prefix(table.prefix())?.strip_prefix("_p")?.parse().ok()?;
         Some(Self { table, number })
     }
 
     pub(super) fn name(self) -> String {
-        format!("{}_p{}", self.table.name(), self.number)
+        format!("{}_p{}", self.table.prefix(), self.number)
     }
 
     /// Begins a transaction that removes it from its table. False, and none has begun, if it is gone: another
-    /// collector was first. Locks the table first, as commits do: the reverse order would deadlock. Commits queue
-    /// behind these locks, so the wait for slow readers is limited, and the holder must be quick.
-    pub(super) async fn take(self, client: &Client) -> Result<bool, Failure> {
+    /// collector, or the packing of samples, was first. Locks the table first, as commits do: the reverse order would
+    /// deadlock. Commits queue behind these locks, so the wait for slow readers is limited, and the holder must be
+    /// quick.
+    pub(super) async fn take(self, client: &Client, wait: &str) -> Result<bool, Failure> {
         let (table, name) = (self.table.name(), self.name());
         let lock = format!(
-            "{BEGIN}; SET LOCAL lock_timeout = '5s';
+            "{BEGIN}; SET LOCAL lock_timeout = '{wait}';
              LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
         );
         client.batch_execute(&lock).await?;
@@ -118,6 +136,11 @@ impl Partition {
         WallNs(self.number * self.table.length_ns())
     }
 
+    /// True if it lies near a time: rows far off share the default partition.
+    pub(super) fn is_worth_making(self, now_ns: WallNs) -> bool {
+        near(now_ns).contains(&self.starts_ns())
+    }
+
     /// Its start and end.
     fn bounds(self) -> [WallNs; 2] {
         [self.starts_ns(), self.starts_ns() + self.table.length_ns()]
@@ -142,9 +165,14 @@ fn sample_times(batch: &Batch) -> impl Iterator<Item = WallNs> {
     samples.map(|sample| sample.start_ns).filter(|time_ns| batch.near.contains(*time_ns))
 }
 
+/// The times whose rows get partitions.
+fn near(now_ns: WallNs) -> Range<WallNs> {
+    now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS)
+}
+
 /// The partitions that the rows of a batch need and that are worth making.
 pub(super) fn needed(batch: &Batch, now_ns: WallNs) -> BTreeSet<Partition> {
-    let near = now_ns.saturating_sub(PAST_NS)..now_ns.saturating_add(FUTURE_NS);
+    let near = near(now_ns);
     let near = |time_ns: &WallNs| near.contains(time_ns);
     let samples = days(sample_times(batch).filter(near));
     let mixes = frames(batch).flat_map(|frame| &frame.mixes);
@@ -183,6 +211,7 @@ pub(super) fn ahead(now_ns: WallNs) -> BTreeSet<Partition> {
 pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Failure> {
     let (table, name, fill) =
         (partition.table.name(), partition.name(), partition.table.fill_factor());
+    let default = format!("{}_default", partition.table.prefix());
     if exists(client, &name).await? {
         return Ok(());
     }
@@ -198,11 +227,11 @@ pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Fa
         client
             .batch_execute(&format!(
                 "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE;
-                 LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;
+                 LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;
                  CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill})"
             ))
             .await?;
-        let early = format!("{table}_default WHERE time >= '{from}' AND time < '{to}'");
+        let early = format!("{default} WHERE time >= '{from}' AND time < '{to}'");
         let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
         // Check first: there are hardly ever any.
         if client.query_typed_one(&any, &[]).await?.try_get(0)? {
@@ -255,7 +284,7 @@ mod tests {
         for table in Table::ALL {
             let partition = Partition::of(table, WallNs(1_799_971_200_000_000_000));
             assert_eq!(Partition::parse(table, &partition.name()), Some(partition));
-            assert_eq!(Partition::parse(table, &format!("{}_default", table.name())), None);
+            assert_eq!(Partition::parse(table, &format!("{}_default", table.prefix())), None);
         }
     }
 
@@ -270,6 +299,6 @@ mod tests {
     #[test]
     fn the_next_days_are_prepared() {
         let ahead = ahead(WallNs(20_009 * DAY_NS));
-        assert_eq!(ahead.len(), 4 * 3 + 2);
+        assert_eq!(ahead.len(), 5 * 3 + 2);
     }
 }

@@ -13,14 +13,15 @@ use super::database::Postgres;
 use super::error::Failure;
 use super::expired::{self, expire, expired};
 use super::forget::{forget_nics, forget_sessions};
-use super::partition::{self, Partition, Table};
+use super::partition::{self, Partition, Table, WAIT};
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
 use super::tables::client_days;
-use super::{alerts, quarantine, tags, talkers};
+use super::{alerts, quarantine, samples, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
+use crate::store::rows::tables::SAMPLES;
 
 /// Most rows deleted per step.
 const STEP_ROWS: i64 = 10_000;
@@ -33,6 +34,10 @@ impl Retain for PostgresStore {
 
     async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError> {
         self.lease(async |db| write_clock(db, clock_ns).await).await
+    }
+
+    async fn pack(&self, before_ns: WallNs) -> Result<u64, StoreError> {
+        self.outcome(samples::pack(&self.database, before_ns).await)
     }
 
     async fn retain(
@@ -143,7 +148,7 @@ async fn delete_part(
 /// The time before which rows of a table are deleted: whole partitions.
 fn before_ns(table: Table, cut: &CutOffs) -> WallNs {
     let cut_ns = match table {
-        Table::Stats | Table::Mix => cut.raw_ns,
+        Table::Stats | Table::Packed | Table::Mix => cut.raw_ns,
         Table::Talkers => cut.talkers_ns,
         Table::Minutes => cut.rollup_1m_ns,
         Table::FiveMinutes => cut.rollup_5m_ns,
@@ -162,7 +167,7 @@ async fn delete_of_table(
         Table::Stats => Some("raw_from"),
         Table::Minutes => Some("rollup_1m_from"),
         Table::FiveMinutes => Some("rollup_5m_from"),
-        Table::Mix | Table::Talkers => None,
+        Table::Packed | Table::Mix | Table::Talkers => None,
     };
     if let Some(column) = column {
         note_cut_off(client, table, column, before_ns, now_ns).await?;
@@ -171,7 +176,7 @@ async fn delete_of_table(
     let old = old.into_iter().filter(|partition| partition.ends_by(before_ns));
     let partitions = match table {
         Table::FiveMinutes => expired::drop_partitions(client, old).await?,
-        Table::Stats | Table::Mix | Table::Talkers | Table::Minutes => {
+        Table::Stats | Table::Packed | Table::Mix | Table::Talkers | Table::Minutes => {
             drop_partitions(client, old).await?
         }
     };
@@ -220,7 +225,7 @@ async fn complete_from(
                        SELECT client, nic, date_bin('5 minutes', time, 'epoch'), {sums}
                        FROM {} WHERE time >= $1 GROUP BY 1, 2, 3) AS lacking
                  WHERE ({figures}) <> (0, 0, 0, 0)",
-                table.name()
+                if table == Table::Stats { SAMPLES } else { table.name() }
             ),
             &[(&cut, Type::TIMESTAMPTZ)],
         )
@@ -238,7 +243,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
     let mut first_expiry_ns = WallNs::MAX;
     for table in Table::ALL {
         let kept = match table {
-            Table::Stats | Table::Mix => limits.raw,
+            Table::Stats | Table::Packed | Table::Mix => limits.raw,
             Table::Talkers => limits.talkers,
             Table::Minutes => limits.rollup_1m,
             Table::FiveMinutes => limits.rollup_5m,
@@ -255,7 +260,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
 /// A lower bound on the start of a table's rows, nanoseconds since 1970: from its partitions, because
 /// their rows are many.
 pub(super) async fn oldest(client: &Client, table: Table) -> Result<Option<WallNs>, Failure> {
-    let select = format!("SELECT min(time) FROM {}_default", table.name());
+    let select = format!("SELECT min(time) FROM {}_default", table.prefix());
     let stray: Option<SystemTime> = client.query_typed_one(&select, &[]).await?.try_get(0)?;
     let mut partitions = partition::all(client, table).await?;
     partitions.sort_unstable();
@@ -270,14 +275,18 @@ pub(super) async fn oldest(client: &Client, table: Table) -> Result<Option<WallN
 
 /// The end of the newest day with samples.
 async fn newest(client: &Client) -> Result<SystemTime, Failure> {
-    let mut partitions = partition::all(client, Table::Stats).await?;
-    partitions.sort_unstable();
-    for partition in partitions.into_iter().rev() {
-        if partition.has_rows(client).await? {
-            return Ok(time(partition.starts_ns() + Table::Stats.length_ns()));
+    let mut newest_ns = WallNs(0);
+    for table in [Table::Stats, Table::Packed] {
+        let mut partitions = partition::all(client, table).await?;
+        partitions.sort_unstable();
+        for partition in partitions.into_iter().rev() {
+            if partition.has_rows(client).await? {
+                newest_ns = newest_ns.max(partition.starts_ns() + table.length_ns());
+                break;
+            }
         }
     }
-    Ok(SystemTime::UNIX_EPOCH)
+    Ok(time(newest_ns))
 }
 
 async fn write_clock(client: &Client, clock_ns: WallNs) -> Result<(), Failure> {
@@ -292,7 +301,7 @@ async fn drop_partitions(
 ) -> Result<u64, Failure> {
     let mut dropped = 0;
     for partition in partitions {
-        if partition.take(client).await? {
+        if partition.take(client, WAIT).await? {
             let drop = format!("DROP TABLE {}; COMMIT", partition.name());
             client.batch_execute(&drop).await?;
             dropped += 1;
@@ -312,7 +321,7 @@ async fn delete_from_default(
     table: Table,
     before_ns: WallNs,
 ) -> Result<u64, Failure> {
-    let (name, before) = (table.name(), time(before_ns));
+    let (name, before) = (table.prefix(), time(before_ns));
     let oldest = format!("SELECT min(time) FROM {name}_default WHERE time < $1");
     let step = format!(
         "SELECT time FROM {name}_default WHERE time < $1 AND time >= $2
@@ -324,7 +333,7 @@ async fn delete_from_default(
         Table::FiveMinutes => expire(&format!(
             "DELETE FROM {old} RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
         )),
-        Table::Stats | Table::Mix | Table::Talkers | Table::Minutes => {
+        Table::Stats | Table::Packed | Table::Mix | Table::Talkers | Table::Minutes => {
             format!("WITH old AS (DELETE FROM {old} RETURNING nic) SELECT count(*) FROM old")
         }
     };

@@ -1,5 +1,7 @@
 //! Reads series and percentiles.
 
+use std::pin::pin;
+
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
@@ -8,7 +10,9 @@ use wire::frame::flags;
 
 use super::downsample::downsample;
 use super::error::Failure;
-use super::key::{choose, count, nic_key, table};
+use super::key::{count, nic_key};
+use super::resolution::{choose, rollup};
+use super::samples;
 use super::session::time;
 use super::values::{instant, number, point};
 use crate::store::rows::nics::NicId;
@@ -26,19 +30,25 @@ pub(super) async fn series(db: &Client, range: &SeriesRange) -> Result<Series, F
         Some(resolution) => resolution,
         None => choose(db, &key, rows_max(range)).await?,
     };
-    let (table, length) = table(resolution);
+    let mut points = Points::new(range);
+    let Some(table) = rollup(resolution) else {
+        let mut rows = pin!(samples::rows(db, &key).await?);
+        while let Some(point) = rows.try_next().await? {
+            points.push(point);
+        }
+        return Ok(Series { resolution, points: points.finish() });
+    };
     if count(db, &key, table, range.limit).await?.is_none() {
-        let points = downsample(db, &key, range, (table, length)).await?;
+        let points = downsample(db, &key, range, table).await?;
         return Ok(Series { resolution, points });
     }
     let select = format!(
-        "SELECT time, {length}, rx_bytes, rx_packets::bigint, rx_captured::bigint,
+        "SELECT time, covered_ns, rx_bytes, rx_packets::bigint, rx_captured::bigint,
              rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_bytes, tx_packets::bigint,
              tx_captured::bigint, tx_peak_1ms_bytes, tx_peak_10ms_bytes, drops::bigint, flags
          FROM {table} WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 ORDER BY time"
     );
-    let mut points = Points::new(range);
-    let mut rows = std::pin::pin!(db.query_typed_raw(&select, key.params()).await?);
+    let mut rows = pin!(db.query_typed_raw(&select, key.params()).await?);
     while let Some(row) = rows.try_next().await? {
         // There may be more rows than counted: they arrived since.
         points.push(point(&row)?);

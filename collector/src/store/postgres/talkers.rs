@@ -4,10 +4,11 @@ mod export;
 mod rows;
 mod search;
 
-use std::time::SystemTime;
+use std::ops::Range;
+use std::pin::pin;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::WallNs;
@@ -19,21 +20,20 @@ pub(super) use self::export::read_lists;
 use self::rows::{list, owners};
 use super::connect::BEGIN;
 use super::error::Failure;
-use super::key::nic_key;
+use super::key::{RowKey, nic_key};
+use super::samples;
 use super::session::time;
 use super::store::PostgresStore;
 use super::values::{instant, number};
 use crate::store::port::error::StoreError;
 use crate::store::port::talkers::TalkersReader;
+use crate::store::rows::nics::NicId;
 use crate::store::rows::series::NicRange;
-use crate::store::rows::talker_entries::ENTRIES;
 use crate::store::rows::talker_groups::{GroupSums, GroupedTalkers, TalkersRange};
 use crate::store::rows::talker_search::{TalkerSearch, TalkersFound};
-use crate::store::rows::talkers::{
-    LIST, OwnerId, SEEN_NS, StoredList, columns, record, unreadable,
-};
+use crate::store::rows::talkers::{OwnerId, SEEN_NS, StoredList, columns, record, unreadable};
 use crate::store::rows::talkers_at::TalkersAt;
-use crate::store::rows::talkers_proof::{SamplesOfList, TalkersProof};
+use crate::store::rows::talkers_proof::{SumsOfLists, TalkersProof};
 
 #[async_trait]
 impl TalkersReader for PostgresStore {
@@ -176,41 +176,43 @@ pub(super) async fn forget_owners(db: &Client, before_ns: WallNs) -> Result<u64,
 
 /// Checks every list against its samples, in the transaction of `fsck`.
 pub(super) async fn proof(db: &Client) -> Result<TalkersProof, Failure> {
-    let select = format!(
-        "SELECT {}, t.nic, s.rx_bytes::text, s.tx_bytes::text, s.rx_packets::text,
-             s.tx_packets::text, s.covered::text, s.first, s.last
-         FROM talkers t CROSS JOIN LATERAL (
-             SELECT coalesce(sum(b.rx_bytes), 0) AS rx_bytes, coalesce(sum(b.tx_bytes), 0) AS tx_bytes,
-                 coalesce(sum(b.rx_packets), 0) AS rx_packets,
-                 coalesce(sum(b.tx_packets), 0) AS tx_packets,
-                 coalesce(sum(b.interval_ns), 0) AS covered, min(b.time) AS first,
-                 max(b.time + b.interval_ns / 1000 * interval '1 microsecond') AS last
-             FROM bandwidth_stats b WHERE b.client = t.client AND b.nic = t.nic AND b.time >= t.time
-                 AND b.time < t.time + t.interval_ns / 1000 * interval '1 microsecond') AS s",
-        columns()
-    );
-    let after = 4 + LIST.len() + ENTRIES.len();
+    let nics = db.query_typed("SELECT DISTINCT client, nic FROM talkers", &[]).await?;
     let mut proof = TalkersProof::default();
-    let none: [(&(dyn ToSql + Sync), Type); 0] = [];
-    let rows = db.query_typed_raw(&select, none).await?;
-    let mut rows = std::pin::pin!(rows);
-    while let Some(row) = rows.try_next().await? {
-        let wide = |at: usize| {
-            let text: &str = row.try_get(after + at)?;
-            text.parse::<i128>().map_err(|_| Failure::failed(format!("{text:?} is no number")))
-        };
-        let of = usize::from(row.try_get::<_, i16>(3)? == 1);
-        let (first, last) = (row.try_get(after + 6)?, row.try_get(after + 7)?);
-        let span = |first: Option<SystemTime>, last: Option<SystemTime>| {
-            Some((super::session::time_ns(first?), super::session::time_ns(last?)))
-        };
-        let samples = SamplesOfList {
-            bytes: wide(1 + of)?,
-            packets: wide(3 + of)?,
-            covered_ns: wide(5)?,
-            span: span(first, last),
-        };
-        proof.add(row.try_get(after)?, instant(&row, 0)?, list(&row)?, samples, PRECISE_NS);
+    for nic in nics {
+        add_proof(db, &mut proof, nic.try_get(0)?, nic.try_get(1)?).await?;
     }
     Ok(proof)
+}
+
+/// Checks the lists of a NIC.
+async fn add_proof(
+    db: &Client,
+    proof: &mut TalkersProof,
+    client: i32,
+    nic: NicId,
+) -> Result<(), Failure> {
+    let key = [(&client as &(dyn ToSql + Sync), Type::INT4), (&nic, Type::INT4)];
+    let select = "SELECT DISTINCT time, interval_ns FROM talkers WHERE client = $1 AND nic = $2";
+    let mut sums = SumsOfLists::default();
+    for row in db.query_typed(select, &key).await? {
+        sums.expect(instant(&row, 0)?, number(&row, 1)?);
+    }
+    let Range { start, end } = sums.span();
+    let samples = RowKey { client, nic, from: time(start), to: time(end) };
+    let mut samples = pin!(samples::rows(db, &samples).await?);
+    while let Some(sample) = samples.next().await {
+        match sample {
+            // The proof of samples reports it.
+            Err(failure) if samples::is_damage(&failure) => {}
+            sample => sums.add(&sample?),
+        }
+    }
+    let select = format!("SELECT {} FROM talkers t WHERE t.client = $1 AND t.nic = $2", columns());
+    let mut rows = pin!(db.query_typed_raw(&select, key).await?);
+    while let Some(row) = rows.try_next().await? {
+        let (start_ns, sent) = (instant(&row, 0)?, row.try_get::<_, i16>(3)? == 1);
+        let samples = sums.of(start_ns, number(&row, 1)?, sent);
+        proof.add(nic, start_ns, list(&row)?, samples, PRECISE_NS);
+    }
+    Ok(())
 }

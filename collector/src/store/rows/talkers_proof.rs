@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use settings::InFull;
 use wire::WallNs;
 
 use crate::store::rows::nics::NicId;
+use crate::store::rows::series::Point;
 use crate::store::rows::talker_entries::UnreadableTalkers;
 use crate::store::rows::talkers::StoredList;
 use crate::time::Time;
@@ -43,6 +45,18 @@ pub(in crate::store) struct SamplesOfList {
 }
 
 impl SamplesOfList {
+    /// Adds a sample, as far as it counts in one direction.
+    pub fn add(&mut self, sample: &Point, sent: bool) {
+        let Point { start_ns, interval_ns, rx, tx, .. } = sample;
+        let counts = if sent { tx } else { rx };
+        self.bytes += i128::from(counts.bytes.get());
+        self.packets += i128::from(counts.packets.get());
+        self.covered_ns += i128::from(*interval_ns);
+        let end_ns = start_ns.saturating_add(*interval_ns);
+        let (first_ns, last_ns) = self.span.unwrap_or((*start_ns, end_ns));
+        self.span = Some((first_ns.min(*start_ns), last_ns.max(end_ns)));
+    }
+
     /// True if they cover the interval of a list, no more and no less: none of them is in a gap, expired, or
     /// coarsened beyond it, and no second session measured beside.
     fn cover(&self, stored: &StoredList, precise_ns: u64) -> bool {
@@ -52,6 +66,50 @@ impl SamplesOfList {
             && self.span.is_some_and(|(first_ns, last_ns)| {
                 same(first_ns, stored.start_ns) && same(last_ns, end_ns)
             })
+    }
+}
+
+/// The samples of all lists of a NIC.
+#[derive(Debug, Default)]
+pub(in crate::store) struct SumsOfLists {
+    /// Received and transmitted, by start and length of the interval.
+    sums: BTreeMap<(WallNs, u64), [SamplesOfList; 2]>,
+    /// The longest interval.
+    longest_ns: u64,
+}
+
+impl SumsOfLists {
+    /// Expects samples for lists of an interval.
+    pub fn expect(&mut self, start_ns: WallNs, interval_ns: u64) {
+        self.sums.entry((start_ns, interval_ns)).or_default();
+        self.longest_ns = self.longest_ns.max(interval_ns);
+    }
+
+    /// From the start of the first interval to the end of the last.
+    pub fn span(&self) -> Range<WallNs> {
+        let start_ns = self.sums.keys().next().map_or(WallNs(0), |(start_ns, _)| *start_ns);
+        let ends = self.sums.keys().map(|(start_ns, length)| start_ns.saturating_add(*length));
+        start_ns..ends.max().unwrap_or_default()
+    }
+
+    /// Adds a sample to the intervals in which it starts.
+    pub fn add(&mut self, sample: &Point) {
+        let first_ns = sample.start_ns.saturating_sub(self.longest_ns);
+        for ((start_ns, length), sums) in
+            self.sums.range_mut((first_ns, 0)..=(sample.start_ns, u64::MAX))
+        {
+            if start_ns.saturating_add(*length) > sample.start_ns {
+                let [received, sent] = sums;
+                received.add(sample, false);
+                sent.add(sample, true);
+            }
+        }
+    }
+
+    /// The samples of a list.
+    pub fn of(&self, start_ns: WallNs, interval_ns: u64, sent: bool) -> SamplesOfList {
+        let sums = self.sums.get(&(start_ns, interval_ns)).copied().unwrap_or_default();
+        sums[usize::from(sent)]
     }
 }
 

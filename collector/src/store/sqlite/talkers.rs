@@ -166,14 +166,7 @@ pub(super) fn proof(db: &Transaction<'_>) -> Result<TalkersProof, Failure> {
         // The proof of samples reports damaged ones.
         let readable = |row: &Result<Point, Failure>| !matches!(row, Err(Failure::File(_)));
         for sample in samples.rows(&key)?.filter(readable) {
-            let Point { start_ns, interval_ns, rx, tx, .. } = sample?;
-            let counts = if sent { tx } else { rx };
-            sums.bytes += i128::from(counts.bytes.get());
-            sums.packets += i128::from(counts.packets.get());
-            sums.covered_ns += i128::from(interval_ns);
-            let end_ns = start_ns.saturating_add(interval_ns);
-            let (first_ns, last_ns) = sums.span.unwrap_or((start_ns, end_ns));
-            sums.span = Some((first_ns.min(start_ns), last_ns.max(end_ns)));
+            sums.add(&sample?, sent);
         }
         proof.add(nic, WallNs::of_column(start), list(row)?, sums, 1);
     }

@@ -150,7 +150,7 @@ async fn copy(client: &Client, dump: &Arc<Dump>, source: &ImportSource) -> Resul
         let select = format!("SELECT {} FROM {} WHERE {}", columns.list(), table.table, table.of);
         if !table.is_rollup() {
             copied +=
-                rows::copy(client, dump, &select, &columns, table.table, source, &numbers).await?;
+                rows::copy(client, dump, &select, &columns, table.into(), source, &numbers).await?;
             continue;
         }
         let into = format!("imported_{}", table.table);

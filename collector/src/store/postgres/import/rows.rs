@@ -18,6 +18,7 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::{Partition, Table};
 use crate::store::postgres::session::time;
 use crate::store::rows::nics::NicId;
+use crate::store::rows::tables::SAMPLES;
 use crate::store::sqlite::Dump;
 use crate::time::Time;
 
@@ -44,10 +45,11 @@ pub(super) fn partitions(
     source: &ImportSource,
 ) -> Result<BTreeSet<Partition>, Failure> {
     let mut partitions = BTreeSet::new();
-    for table in Table::ALL {
+    // Samples of the file come as a row each.
+    for table in Table::ALL.into_iter().filter(|table| *table != Table::Packed) {
+        let rows = if table == Table::Stats { SAMPLES } else { table.name() };
         let select = format!(
-            "SELECT min(time), max(time) FROM {} WHERE client = ?1 HAVING count(*) > 0",
-            table.name()
+            "SELECT min(time), max(time) FROM {rows} WHERE client = ?1 HAVING count(*) > 0"
         );
         dump.rows(&select, Some(source.id), |row| {
             let [first, last] = [row.get(0)?, row.get(1)?].map(WallNs::of_column);

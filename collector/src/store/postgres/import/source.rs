@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::Table;
 use crate::store::rows::nics::NicId;
+use crate::store::rows::tables::SAMPLES;
 use crate::store::sqlite::SqliteError;
 
 /// A client of the embedded store.
@@ -21,7 +22,7 @@ pub struct ImportSource {
 pub(super) const TABLES: [CopiedTable; 11] = [
     CopiedTable { table: "sessions", of: "client = ?1" },
     CopiedTable { table: "session_nics", of: OF_SESSIONS },
-    CopiedTable { table: "bandwidth_stats", of: "client = ?1" },
+    CopiedTable { table: SAMPLES, of: "client = ?1" },
     CopiedTable { table: "traffic_mix", of: "client = ?1" },
     CopiedTable { table: "talkers", of: "client = ?1" },
     CopiedTable { table: "talker_owners", of: "client = ?1" },
@@ -41,6 +42,11 @@ pub(super) struct CopiedTable {
 }
 
 impl CopiedTable {
+    /// The table to which its rows are added.
+    pub fn into(self) -> &'static str {
+        if self.table == SAMPLES { Table::Stats.name() } else { self.table }
+    }
+
     /// True if rows may already exist, to which the new ones are added.
     pub fn is_rollup(self) -> bool {
         [Table::Minutes, Table::FiveMinutes].iter().any(|table| table.name() == self.table)

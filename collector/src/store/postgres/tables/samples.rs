@@ -1,4 +1,4 @@
-//! `bandwidth_stats`: one row per sample.
+//! `hot_samples`: one row per sample.
 
 use tokio_postgres::Client;
 use wire::frame::Sample;

@@ -5,6 +5,7 @@
 //! of its numbers, and its numbers in blocks that are as few bits wide as they can be, the highest bit first.
 
 mod column;
+pub mod stretches;
 mod sums;
 
 use wire::{Bytes, Packets, WallNs};

@@ -7,7 +7,6 @@ mod packing;
 mod stretch;
 
 use rusqlite::{CachedStatement, Connection, Row, params};
-use tokio::time::sleep;
 use wire::WallNs;
 
 pub(super) use self::merged::Merged;
@@ -20,12 +19,13 @@ use super::points::{RowKey, point};
 use super::store::SqliteStore;
 use super::tables::nics::NicIds;
 use super::wide::wide;
+use crate::store::pack::pack_each;
 use crate::store::port::error::StoreError;
 use crate::store::rows::packed::PackedSums;
+use crate::store::rows::packed::stretches::hour_of;
 use crate::store::rows::proof::Sums;
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::series::Point;
-use crate::time::boot;
 
 /// The table of packed samples.
 pub(super) const PACKED: &str = "packed_samples";
@@ -33,32 +33,12 @@ pub(super) const PACKED: &str = "packed_samples";
 /// The table of samples that have a row each.
 pub(super) const HOT: &str = "hot_samples";
 
-/// Most samples packed in a call, so that its caller can tell how far it is.
-const PASS: u64 = 10_000_000;
-
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits run.
-/// Returns their number. What fails of one NIC holds up no other one.
+/// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
-    let until = packing::packed_until(before_ns.to_column());
+    let until = hour_of(before_ns.to_column());
     let nics = store.readers().lease(move |db| packing::nics_to_pack(db, until)).await?;
-    let (mut samples, mut failed) = (0, None);
-    for nic in nics {
-        while samples < PASS {
-            let begun = boot();
-            match pack_some(store, nic, until).await {
-                // None is left, or late ones came meanwhile: the next look packs them.
-                Ok(None) => break,
-                Ok(Some(some)) => samples += some,
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-            // At most half of the time.
-            sleep(boot().saturating_sub(begun)).await;
-        }
-    }
-    failed.map_or(Ok(samples), Err)
+    pack_each(nics, |nic| pack_some(store, nic, until)).await
 }
 
 /// Packs the oldest samples of a NIC. Returns their number, `None` if none were.

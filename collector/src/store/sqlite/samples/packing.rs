@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::stretch::{self, HOUR, Stretch};
-use crate::store::rows::packed::{Packed, PackedSums};
+use super::stretch::{self, Stretch};
+use crate::store::rows::packed::Packed;
+use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
 use crate::store::rows::proof::Sums;
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
@@ -16,12 +17,6 @@ use crate::store::sqlite::wide::wide;
 /// Most samples of a stretch: 17 minutes at two a second. More take less room by a hundredth, but each
 /// transaction, and reading one sample, takes longer.
 const STRETCH_ROWS: usize = 2048;
-
-/// The end of the last hour that has ended at a time: later samples are not packed, so that each hour is
-/// packed once.
-pub const fn packed_until(before: i64) -> i64 {
-    before.div_euclid(HOUR) * HOUR
-}
 
 /// The NICs with samples before a time that are not packed.
 pub fn nics_to_pack(db: &Connection, until: i64) -> Result<Vec<NicIds>, Failure> {
@@ -53,7 +48,7 @@ impl PackingPlan {
     pub fn of(db: &mut Connection, nic: NicIds, until: i64) -> Result<Option<Self>, Failure> {
         let db = db.transaction()?;
         let Some(first) = oldest(&db, nic, until)? else { return Ok(None) };
-        let hour = first.div_euclid(HOUR) * HOUR;
+        let hour = hour_of(first);
         let (before, next) = neighbours(&db, nic, first, hour)?;
         let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(until);
         let (mut rows, last) = hot_rows(&db, nic, first, to)?;
@@ -63,16 +58,11 @@ impl PackingPlan {
         if sums != sums_of(&rows) {
             return Err(differs());
         }
-        let joined = before.filter(|it| {
-            it.last() >= first || it.samples().saturating_add(samples) <= STRETCH_ROWS as u64
-        });
+        let joined = before.filter(|it| join(it.sums(), it.last(), first, samples, STRETCH_ROWS));
         if let Some(stretch) = &joined {
             rows.splice(..0, stretch.rows()?);
         }
-        rows.sort_by_key(|row| row.start_ns);
-        let pieces = rows.chunks(piece_len(rows.len()));
-        let pieces =
-            pieces.map(|piece| Packed::of(piece).ok_or_else(differs)).collect::<Result<_, _>>()?;
+        let pieces = stretches(rows, STRETCH_ROWS).ok_or_else(differs)?;
         Ok(Some(Self { hot, sums, joined, pieces }))
     }
 
@@ -136,20 +126,6 @@ impl HotRange {
     }
 }
 
-/// Number and sums of samples.
-fn sums_of(rows: &[Point]) -> (u64, Sums) {
-    let PackedSums { rows, counts, .. } = PackedSums::of(rows);
-    let [rx_bytes, rx_packets, _, tx_bytes, tx_packets, _] = counts;
-    let sum = |it: u128| i128::try_from(it).unwrap_or(i128::MAX);
-    (rows, Sums::from_array([rx_bytes, tx_bytes, rx_packets, tx_packets].map(sum)))
-}
-
-/// Length of the pieces into which so many rows are cut: as few as fit, of like length.
-const fn piece_len(rows: usize) -> usize {
-    let pieces = rows.div_ceil(STRETCH_ROWS);
-    if pieces == 0 { STRETCH_ROWS } else { rows.div_ceil(pieces) }
-}
-
 /// Start of a NIC's oldest sample that is not packed.
 fn oldest(db: &Connection, nic: NicIds, until: i64) -> Result<Option<i64>, Failure> {
     let mut select = db.prepare_cached(
@@ -206,20 +182,6 @@ mod tests {
     use super::*;
     use crate::store::rows::nics::NicId;
     use crate::store::sqlite::open;
-
-    #[test]
-    fn rows_are_cut_into_as_few_pieces_of_like_length_as_fit() {
-        for (rows, piece) in [(0, 2048), (1, 1), (2048, 2048), (2049, 1025), (4096, 2048)] {
-            assert_eq!(piece_len(rows), piece, "{rows}");
-        }
-    }
-
-    #[test]
-    fn only_hours_that_have_ended_are_packed() {
-        assert_eq!(packed_until(3 * HOUR - 1), 2 * HOUR);
-        assert_eq!(packed_until(3 * HOUR), 3 * HOUR);
-        assert_eq!(packed_until(-1), -HOUR);
-    }
 
     const NIC: NicIds = NicIds { client: 1, nic: NicId(1) };
 

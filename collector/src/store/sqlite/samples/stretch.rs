@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use wire::WallNs;
 
+use crate::store::rows::packed::stretches::HOUR;
 use crate::store::rows::packed::{Packed, PackedSums};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
@@ -13,9 +14,6 @@ use crate::store::sqlite::number::{bounded, number};
 use crate::store::sqlite::tables::nics::NicIds;
 use crate::store::sqlite::wide::wide;
 use crate::time::Time;
-
-/// Nanoseconds of an hour: no stretch reaches from one into the next.
-pub const HOUR: i64 = 3_600_000_000_000;
 
 /// The columns after the key, in the order of [`Stretch::read`].
 const COLUMNS: &str =
@@ -96,8 +94,8 @@ impl Stretch {
         self.packed.rows().ok_or(DamagedStretch { id: self.id, first, last })
     }
 
-    pub const fn samples(&self) -> u64 {
-        self.packed.sums.rows
+    pub const fn sums(&self) -> &PackedSums {
+        &self.packed.sums
     }
 
     pub fn last(&self) -> i64 {

@@ -1,25 +1,23 @@
-//! `bench packing`: what packing samples in the embedded store takes and gives: bytes, CPU beside that of storing
+//! `bench packing`: what packing samples in a store takes and gives: bytes, CPU beside that of storing
 //! them, commits meanwhile, and reads before and after.
 
-use std::path::Path;
+mod place;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use collector::store::sqlite::SqliteStore;
 use collector::store::{
-    Batch, Check, Commit, Point, PointCounts, Query, Resolution, Retain, SeriesRange, SessionBatch,
-    Store,
+    Batch, Commit, Point, PointCounts, Query, Resolution, SeriesRange, SessionBatch, Store,
 };
-use rusqlite::Connection;
 use wire::frame::{Counts, Frame, Sample};
 use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Session};
 use wire::{Bytes, Packets, Seq, WallNs};
 
+use self::place::{PackingEngine, PackingPlace};
 use crate::packed::traffic::{INTERVAL_NS, KINDS, Kind, START_NS};
-use crate::process::cpu_ns;
 use crate::table::{Table, median, met};
 
 /// Options of the benchmark.
@@ -31,6 +29,9 @@ pub struct Options {
     /// Hours of samples, one every 500 ms
     #[arg(long, default_value_t = 6)]
     hours: u64,
+    /// The store
+    #[arg(long, value_enum, default_value_t = PackingEngine::Sqlite)]
+    store: PackingEngine,
 }
 
 /// Samples of a NIC in an hour.
@@ -98,10 +99,9 @@ struct Measured {
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
 async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("netmon.sqlite");
-    let store = Arc::new(SqliteStore::open(&path)?);
-    let cpu = || cpu_ns(std::process::id());
+    let place = PackingPlace::new(options.store)?;
+    let store = place.open()?;
+    let cpu = || place.cpu_ns();
     let samples = options.nics * options.hours * HOUR;
     let batches = batches(kind, options.nics, options.hours + 1, &*store).await?;
     let stored = usize::try_from(options.hours * HOUR)? / BATCH;
@@ -113,7 +113,7 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
         alone.push(millis(begun.elapsed()));
     }
     let storing = cpu().saturating_sub(used) as f64 / samples as f64 / 1e3;
-    let before = (bytes(&path, "hot_samples")?, times(&*store, options).await?);
+    let before = (place.bytes("hot_samples")?, times(&*store, options).await?);
     // Half of the hours are packed alone, the others beside commits.
     let half = START_NS + options.hours / 2 * HOUR * INTERVAL_NS;
     let used = cpu();
@@ -134,7 +134,7 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
     meanwhile.await??;
     store.pack(WallNs::MAX).await?;
     anyhow::ensure!(store.check().await?.is_sound(), "fsck finds something");
-    let after = (bytes(&path, "packed_samples")?, times(&*store, options).await?);
+    let after = (place.bytes("packed_samples")?, times(&*store, options).await?);
     for (before, after) in before.1.iter().zip(&after.1) {
         anyhow::ensure!(before.points == after.points, "{} reads otherwise", before.name);
     }
@@ -187,22 +187,6 @@ fn row(kind: &Kind, before: &Read, after: &Read) -> [String; 6] {
         format!("{ratio:.2}"),
         met(ratio <= READ_TARGET).to_owned(),
     ]
-}
-
-/// Bytes of a table of samples with its index: what a copy without it lacks.
-fn bytes(path: &Path, table: &str) -> anyhow::Result<u64> {
-    let copy = tempfile::tempdir()?;
-    let copy = copy.path().join("copy");
-    let copied = copy.to_str().context("a path that is text")?;
-    Connection::open(path)?.execute("VACUUM INTO ?1", [copied])?;
-    let db = Connection::open(&copy)?;
-    let size = || -> anyhow::Result<i64> {
-        let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-        Ok(db.query_row(size, [], |row| row.get(0))?)
-    };
-    let whole = size()?;
-    db.execute_batch(&format!("DELETE FROM {table}; VACUUM"))?;
-    Ok((whole - size()?).unsigned_abs())
 }
 
 struct Read {

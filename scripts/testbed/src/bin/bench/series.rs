@@ -46,7 +46,7 @@ pub struct Options {
 const SCAN: &str = "SELECT count(*), min(time), sum(interval_ns), sum(rx_bytes), sum(rx_packets),
     sum(rx_captured), max(rx_peak_1ms_bytes), max(rx_peak_10ms_bytes), sum(tx_bytes),
     sum(tx_packets), sum(tx_captured), max(tx_peak_1ms_bytes), max(tx_peak_10ms_bytes),
-    sum(drops), max(flags) FROM bandwidth_stats";
+    sum(drops), max(flags) FROM hot_samples";
 
 /// Runs the benchmark.
 ///
@@ -73,11 +73,7 @@ async fn sqlite(turns: usize) -> anyhow::Result<Times> {
     let mut times = Times::default();
     for _ in 0..turns {
         let begun = Instant::now();
-        let rows: u64 = bare
-            .query_row(&SCAN.replace("bandwidth_stats", "hot_samples"), [], |row| {
-                row.get::<_, i64>(0)
-            })?
-            .cast_unsigned();
+        let rows: u64 = bare.query_row(SCAN, [], |row| row.get::<_, i64>(0))?.cast_unsigned();
         times.scans.push(millis(begun.elapsed()));
         anyhow::ensure!(rows == SAMPLES, "{rows} rows");
         times.series.push(series(&store).await?);
@@ -93,7 +89,7 @@ async fn postgres(turns: usize) -> anyhow::Result<Times> {
     fill(&store).await?;
     let (bare, connection) = tokio_postgres::connect(&url, NoTls).await?;
     tokio::spawn(connection);
-    bare.batch_execute("VACUUM ANALYZE bandwidth_stats").await?;
+    bare.batch_execute("VACUUM ANALYZE hot_samples").await?;
     let mut times = Times::default();
     for _ in 0..turns {
         let begun = Instant::now();

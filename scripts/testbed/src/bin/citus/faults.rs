@@ -283,11 +283,11 @@ fn move_shard(lab: &Lab) -> Result<(), String> {
         SELECT citus_move_shard_placement(shard.shardid, there.nodename, there.nodeport,
                    other.nodename, other.nodeport, shard_transfer_mode => 'block_writes')
         FROM (SELECT shardid, groupid FROM pg_dist_shard JOIN pg_dist_placement USING (shardid)
-              WHERE logicalrelid = 'bandwidth_stats'::regclass ORDER BY shardid LIMIT 1) AS shard
+              WHERE logicalrelid = 'hot_samples'::regclass ORDER BY shardid LIMIT 1) AS shard
         JOIN pg_dist_node AS there USING (groupid)
         JOIN pg_dist_node AS other ON other.groupid NOT IN (0, shard.groupid)";
     let before = "SELECT groupid FROM pg_dist_shard JOIN pg_dist_placement USING (shardid)
-        WHERE logicalrelid = 'bandwidth_stats'::regclass ORDER BY shardid LIMIT 1";
+        WHERE logicalrelid = 'hot_samples'::regclass ORDER BY shardid LIMIT 1";
     let place = lab.psql(before);
     let _moved = lab.psql(sql);
     let after = lab.psql(before);

@@ -13,7 +13,7 @@ const DELIVER: Duration = Duration::from_secs(8);
 
 /// Bytes of distributed tables' rows on the coordinator's disk.
 const LOCAL: &str = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg_inherits
-    WHERE inhparent = ANY ('{bandwidth_stats,traffic_mix,bandwidth_1m,bandwidth_5m}'::regclass[])";
+    WHERE inhparent = ANY ('{hot_samples,packed_samples,traffic_mix,bandwidth_1m,bandwidth_5m}'::regclass[])";
 
 /// Migrates both databases; true if both are right.
 #[must_use]
@@ -93,9 +93,9 @@ fn proven(
     let differs = truth::differs(cluster, database, feed.delivered());
     anyhow::ensure!(differs.is_empty(), "{differs:#?}");
     let tables = "SELECT count(DISTINCT colocationid) || ' ' || count(*) FROM pg_dist_partition
-        WHERE logicalrelid IN ('bandwidth_stats'::regclass, 'traffic_mix', 'bandwidth_1m', 'bandwidth_5m')";
+        WHERE logicalrelid IN ('hot_samples'::regclass, 'packed_samples', 'traffic_mix', 'bandwidth_1m', 'bandwidth_5m')";
     let tables = cluster.psql(database, tables);
-    anyhow::ensure!(tables.trim() == "1 4", "groups and tables: {tables}");
+    anyhow::ensure!(tables.trim() == "1 5", "groups and tables: {tables}");
     for args in [&["migrate", "--check"][..], &["migrate"], &["fsck"]] {
         let (done, said) = collector(url, directory, args);
         anyhow::ensure!(done, "{args:?}: {said}");

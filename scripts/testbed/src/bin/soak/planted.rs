@@ -8,14 +8,13 @@ use crate::world::{Store, World};
 /// Plants a bug in the store.
 pub fn plant(world: &World, bug: Bug) {
     let (table, every, twice) = match bug {
-        Bug::AckBeforeCommit => ("bandwidth_stats", 500, false),
-        Bug::CursorUnguarded => ("bandwidth_stats", 500, true),
+        Bug::AckBeforeCommit => ("hot_samples", 500, false),
+        Bug::CursorUnguarded => ("hot_samples", 500, true),
         Bug::GapNotRecorded => ("gaps", 1, false),
         Bug::SpoolEntryRemoved => return,
     };
     match world.store() {
         Store::Sqlite => {
-            let table = if table == "gaps" { table } else { "hot_samples" };
             let act = if twice {
                 "INSERT INTO hot_samples SELECT client, nic, time, nth + 1000000, interval_ns, \
                  rx_bytes, tx_bytes, rx_packets, tx_packets, rx_captured, tx_captured, \

@@ -58,7 +58,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     let mut table = Table::new(&columns);
     let mut week = 0.0;
     for (name, per_day) in [
-        ("bandwidth_stats", 172_800.0),
+        ("hot_samples", 172_800.0),
         ("traffic_mix", 8640.0),
         ("bandwidth_1m", 1440.0),
         ("bandwidth_5m", 288.0),
@@ -98,7 +98,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Tables whose rows commits add.
-pub const FILLED: [&str; 4] = ["bandwidth_stats", "bandwidth_1m", "bandwidth_5m", "session_nics"];
+pub const FILLED: [&str; 4] = ["hot_samples", "bandwidth_1m", "bandwidth_5m", "session_nics"];
 
 /// Prints the rate of commits, and of `\copy` of the same rows into the same tables.
 pub async fn rates(options: &Options) -> anyhow::Result<()> {

@@ -1,0 +1,196 @@
+//! Samples: a row each in `hot_samples` while they are new, then packed in `packed_samples`. Whoever reads
+//! samples reads both here, or through the view `bandwidth_stats`.
+
+mod packing;
+mod proof;
+mod stretch;
+pub(super) mod unpacked;
+
+use std::pin::pin;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use tokio_postgres::{Client, Error, Row};
+use wire::WallNs;
+
+pub(super) use self::proof::proof;
+use self::stretch::DamagedSamples;
+use super::connect::BEGIN;
+use super::database::Postgres;
+use super::error::Failure;
+use super::key::{RowKey, count};
+use super::partition::{self, Partition, Table};
+use super::session::{time, time_ns};
+use super::values::{instant, number, point};
+use crate::store::pack::pack_each;
+use crate::store::rows::export::{self, Starts};
+use crate::store::rows::history::EVENT_FLAGS;
+use crate::store::rows::packed::stretches::{Unpacking, hour_of};
+use crate::store::rows::packed::unpack;
+use crate::store::rows::series::Point;
+use crate::time::Time;
+
+/// Place of a stretch's columns in a row of [`select`].
+const PACKED: usize = 18;
+
+/// Packs samples before a time, as far as their hour has ended, in short transactions between which commits
+/// run. Returns their number.
+pub(super) async fn pack(database: &Postgres, before_ns: WallNs) -> Result<u64, Failure> {
+    let until = time(WallNs::of_column(hour_of(before_ns.to_column())));
+    let nics = database.lease(async |db| packing::nics_to_pack(db, until).await).await?;
+    if nics.is_empty() {
+        return Ok(0);
+    }
+    let packed = pack_each(nics, |nic| packing::pack_some(database, nic, until)).await;
+    drop_empty(database, time_ns(until)).await?;
+    packed
+}
+
+/// Drops partitions that end by a time and whose samples are all packed, if nobody uses them just now.
+async fn drop_empty(database: &Postgres, until_ns: WallNs) -> Result<(), Failure> {
+    let hot = database.lease(async |db| partition::all(db, Table::Stats).await).await?;
+    for partition in hot.into_iter().filter(|it| it.ends_by(until_ns)) {
+        match database.lease(async |db| drop_if_empty(db, partition).await).await {
+            Err(failure @ Failure::Unreachable(_)) => return Err(failure),
+            Ok(true) => database.partitions().clear(),
+            // The next look tries again, and retention in the end.
+            Err(_) | Ok(false) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Drops a partition without rows. Commits and readers wait for no more than a moment: it is looked through
+/// before, because that may take long while deleted rows are not yet cleaned away.
+async fn drop_if_empty(db: &Client, partition: Partition) -> Result<bool, Failure> {
+    const MOMENT: &str = "SET LOCAL statement_timeout = '500ms'";
+    db.batch_execute(&format!("{BEGIN}; {MOMENT}")).await?;
+    let used = partition.has_rows(db).await?;
+    db.batch_execute("COMMIT").await?;
+    if used || !partition.take(db, "20ms").await? {
+        return Ok(false);
+    }
+    db.batch_execute(MOMENT).await?;
+    let empty = !partition.has_rows(db).await?;
+    if empty {
+        db.batch_execute(&format!("DROP TABLE {}", partition.name())).await?;
+    }
+    db.batch_execute("COMMIT").await?;
+    Ok(empty)
+}
+
+/// Samples and stretches that may have some in the range of a [`RowKey`], by the start of their first one. `only`
+/// is a condition on `drops` and `flags` that holds for a stretch if it holds for one of its samples.
+fn select(gaps: bool, only: &str) -> String {
+    let rows = |table: &str, of_gaps, only: &str| {
+        format!(
+            "SELECT {}, NULL::bytea FROM {table}
+             WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4{only}",
+            export::columns(of_gaps)
+        )
+    };
+    let besides =
+        if gaps { format!(" UNION ALL {}", rows("gaps", true, "")) } else { String::new() };
+    format!(
+        "{}{besides} UNION ALL
+         SELECT first, samples, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, columns
+         FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
+             AND time < $4 + interval '1 hour'{only}
+         ORDER BY 1",
+        rows("hot_samples", false, only)
+    )
+}
+
+/// Reads the samples of a NIC that start in a range, oldest first. Of those with the same start, packed ones
+/// come first.
+pub(super) async fn rows(
+    db: &Client,
+    key: &RowKey,
+) -> Result<impl Stream<Item = Result<Point, Failure>> + use<>, Failure> {
+    read(db, key, select(false, ""), point, |point| point).await
+}
+
+/// Like [`rows`], but perhaps without those of which there is no event to tell.
+pub(super) async fn eventful_rows(
+    db: &Client,
+    key: &RowKey,
+) -> Result<impl Stream<Item = Result<Point, Failure>> + use<>, Failure> {
+    let only = format!(" AND (drops > 0 OR flags & {EVENT_FLAGS} <> 0)");
+    read(db, key, select(false, &only), point, |point| point).await
+}
+
+/// Samples and gaps, by start: a row by itself is read by `row`, a packed one becomes one by `packed`.
+pub(super) async fn rows_and_gaps<R, F, P>(
+    db: &Client,
+    key: &RowKey,
+    row: F,
+    packed: P,
+) -> Result<impl Stream<Item = Result<R, Failure>> + use<R, F, P>, Failure>
+where
+    R: Starts,
+    F: Fn(&Row) -> Result<R, Error>,
+    P: Fn(Point) -> R,
+{
+    read(db, key, select(true, ""), row, packed).await
+}
+
+async fn read<R, F, P>(
+    db: &Client,
+    key: &RowKey,
+    select: String,
+    row: F,
+    packed: P,
+) -> Result<impl Stream<Item = Result<R, Failure>> + use<R, F, P>, Failure>
+where
+    R: Starts,
+    F: Fn(&Row) -> Result<R, Error>,
+    P: Fn(Point) -> R,
+{
+    let range = time_ns(key.from)..time_ns(key.to);
+    let found = db.query_typed_raw(&select, key.params()).await?;
+    let mut unpacking = Unpacking::default();
+    let unpacked = move |found: Option<Result<Row, Error>>| -> Result<Vec<R>, Failure> {
+        let Some(found) = found else { return Ok(std::mem::take(&mut unpacking).rest()) };
+        let found = found?;
+        let Some(columns) = found.try_get::<_, Option<&[u8]>>(PACKED)? else {
+            return Ok(unpacking.row(row(&found)?));
+        };
+        let samples = number(&found, 1)?;
+        let rows = unpack(columns).filter(|rows| rows.len() as u64 == samples);
+        let rows = rows.ok_or(DamagedSamples { first: Time(instant(&found, 0)?) })?;
+        let rows = rows.into_iter().filter(|row| range.contains(&row.start_ns));
+        Ok(unpacking.stretch(rows.map(&packed)))
+    };
+    let found = found.map(Some).chain(stream::iter([None])).map(unpacked);
+    Ok(found.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten())
+}
+
+/// True if samples couldn't be read because they are damaged: a stream of others goes on after this.
+pub(super) fn is_damage(failure: &Failure) -> bool {
+    matches!(failure, Failure::Failed(cause) if cause.is::<DamagedSamples>())
+}
+
+/// True if at most `most` samples of a NIC start in a range. Few of them are unpacked for it.
+pub(super) async fn are_few(db: &Client, key: &RowKey, most: usize) -> Result<bool, Failure> {
+    let Some(hot) = count(db, key, "hot_samples", most).await? else { return Ok(false) };
+    let mut left = most as u64 - hot;
+    let select = "SELECT samples, CASE WHEN first < $3 OR time >= $4 THEN columns END, first
+                  FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
+                      AND time < $4 + interval '1 hour'";
+    let range = time_ns(key.from)..time_ns(key.to);
+    let mut stretches = pin!(db.query_typed_raw(select, key.params()).await?);
+    while let Some(row) = stretches.try_next().await? {
+        let rows = match row.try_get::<_, Option<&[u8]>>(1)? {
+            None => number(&row, 0)?,
+            Some(columns) => {
+                let rows =
+                    unpack(columns).ok_or(DamagedSamples { first: Time(instant(&row, 2)?) })?;
+                rows.iter().filter(|row| range.contains(&row.start_ns)).count() as u64
+            }
+        };
+        match left.checked_sub(rows) {
+            Some(less) => left = less,
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
+}
