@@ -32,7 +32,7 @@ pub fn begin(world: &mut World, fault: Fault) {
         Fault::StopAgent(agent) => world.agents[agent].stop_for_a_while(),
         Fault::StopCollectors => world.stop_collectors(),
         Fault::AgentClock(agent, by) => world.agents[agent].clock.set(by),
-        Fault::CollectorClock(by) => world.clock.set(by),
+        Fault::CollectorClock(by) => world.set_clock(by),
         Fault::Sleep(agent, by) => world.agents[agent].clock.sleep(by),
     }
 }
@@ -62,7 +62,7 @@ pub fn end(world: &mut World, fault: Fault) {
         Fault::CrashDatabase => on_database(world, testbed::Cluster::start_again),
         Fault::PauseDatabase => on_database(world, |cluster| cluster.signal_all("CONT")),
         Fault::AgentClock(agent, _) | Fault::Sleep(agent, _) => world.agents[agent].clock.set(0),
-        Fault::CollectorClock(_) => world.clock.set(0),
+        Fault::CollectorClock(_) => world.set_clock(0),
     }
 }
 

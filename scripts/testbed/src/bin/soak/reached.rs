@@ -10,7 +10,7 @@ use crate::stored::Stored;
 pub struct Reached(BTreeMap<&'static str, u64>);
 
 /// The names of all paths.
-const PATHS: [&str; 15] = [
+const PATHS: [&str; 17] = [
     DUPLICATE,
     UNKNOWN_MADE,
     UNKNOWN_NOT_MADE,
@@ -26,6 +26,8 @@ const PATHS: [&str; 15] = [
     OLD_SESSION,
     STORE_FAILED,
     KILLED_UNSAMPLED,
+    PACKED,
+    PACKING_FAILED,
 ];
 
 const DUPLICATE: &str = "duplicate received";
@@ -43,6 +45,8 @@ const SPOOL_UNWRITABLE: &str = "spool could not be written";
 const OLD_SESSION: &str = "old session delivered after a restart";
 const STORE_FAILED: &str = "store refused commits for a while";
 const KILLED_UNSAMPLED: &str = "bytes passed while an agent was dead";
+const PACKED: &str = "samples packed beside commits";
+const PACKING_FAILED: &str = "packing failed and was tried again";
 
 impl Default for Reached {
     fn default() -> Self {
@@ -71,6 +75,8 @@ impl Reached {
             STORE_FAILED,
             count(collectors, "the store can't commit; nothing is acknowledged"),
         );
+        self.add(PACKED, count(collectors, "packed old samples"));
+        self.add(PACKING_FAILED, count(collectors, "can't pack old samples yet"));
         self.add(SPOOL_UNWRITABLE, count(agents, "the spool can be written again"));
         let connected = |line: &&str| line.contains(r#""connected""#);
         let other = agents.lines().filter(connected).filter(|line| line.contains(":8092"));

@@ -14,7 +14,7 @@ use crate::verdict::{judge, judge_sums};
 use crate::world::{Store, World};
 use crate::{faults, planted};
 
-/// Time between two looks at the metrics.
+/// Time between two looks at the metrics, after which the collectors pack.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Reasons of gaps that a run never causes.
@@ -100,6 +100,7 @@ fn go_wrong(world: &mut World, steps: &[Step], args: &Args) -> u64 {
             let left = at.saturating_sub(started.elapsed());
             std::thread::sleep(left.min(LOOK));
             duplicates.look(world);
+            world.pack();
             if left <= LOOK {
                 break;
             }

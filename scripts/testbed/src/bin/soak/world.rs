@@ -11,6 +11,12 @@ use crate::agent::{Agent, log_of};
 use crate::plan::{AGENTS, Parts};
 use crate::stored::Row;
 
+/// How far the collectors' clock is ahead, nanoseconds: what they pack, by the hour, is all that they have.
+const AHEAD_NS: i64 = 2 * 3_600_000_000_000;
+
+/// The least age of packed samples.
+const HOT: &str = "1h";
+
 /// The store that receives the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
@@ -32,7 +38,7 @@ pub struct World {
     /// True if clocks are wrong in this run.
     pub clocks: bool,
     /// The clocks of the collectors' host, as the collectors read them.
-    pub clock: Clock,
+    clock: Clock,
     /// The longest graceful stop of a collector.
     pub slowest_stop: Duration,
     collectors: Vec<Option<Running>>,
@@ -80,6 +86,8 @@ impl World {
             ));
             world.start_collector(other);
         }
+        // Not before: certificates would hold later only.
+        world.set_clock(0);
         for (number, agent) in (0..).zip(&mut world.agents) {
             agent.start();
             agent.wait_for_capture(0);
@@ -152,6 +160,7 @@ impl World {
         command.arg("--data-dir").arg(self.collector_dir(number)).args(args);
         command.env("NETMON_COLLECTOR_SERVER__PORT", (8082 + 10 * number).to_string());
         command.env("NETMON_COLLECTOR_HTTP__PORT", (8083 + 10 * number).to_string());
+        command.env("NETMON_COLLECTOR_RETENTION__HOT", HOT);
         if let Some(url) = &self.url {
             command.env("NETMON_COLLECTOR_DATABASE__URL", url);
             // The faults kill the server, not its host: writes survive in the kernel's memory.
@@ -169,6 +178,18 @@ impl World {
         let address = self.http(number);
         wait_until("a collector", || http::get(&address, "/healthz").is_some());
         self.collectors[number] = Some(running);
+    }
+
+    /// Sets how far the collectors' clock is off in this run, nanoseconds.
+    pub fn set_clock(&mut self, by: i64) {
+        self.clock.set(AHEAD_NS + by);
+    }
+
+    /// Lets all collectors pack what they have: at a reload they don't wait for the next minute.
+    pub fn pack(&self) {
+        for running in self.collectors.iter().flatten() {
+            running.signal(Signal::SIGHUP);
+        }
     }
 
     /// HTTP address of a collector.
