@@ -4,6 +4,7 @@ mod fields;
 pub mod pace;
 pub mod packet;
 pub mod packet_sums;
+mod plain_ends;
 pub mod probe;
 pub mod reader;
 #[allow(unsafe_code, reason = "memory shared with the kernel; see the module's invariants")]

@@ -9,7 +9,7 @@ use wire::{BootNs, WallNs};
 use super::packet_sums::{PacketSums, Plain};
 use super::ring::Packet;
 use super::talker_counter::TalkerCounter;
-use crate::account::bank::{BankWriter, Direction};
+use crate::account::bank::BankWriter;
 use crate::account::burst::{Bursts, Peaks, StepStarts};
 use crate::account::clock::{PacketClock, WallReading};
 use crate::account::interval::{Attribution, SharedSchedule};
@@ -58,14 +58,12 @@ impl BlockGroup<'_> {
     /// Counts the packets of the next block.
     pub fn count<'block>(&mut self, packets: impl Iterator<Item = Packet<'block>>) {
         // Two loops: that without talkers costs what it did before there were any.
-        if self.counting.talkers.is_some() {
-            self.count_each(packets, |talkers, packet, plain, bytes, direction| {
-                if let Some(talkers) = talkers {
-                    talkers.add_plain(packet, plain, bytes, direction);
-                }
-            });
-        } else {
-            self.count_each(packets, |_, _, _, _, _| {});
+        match self.counting.talkers.take() {
+            Some(mut talkers) => {
+                self.count_each(packets, Some(&mut talkers));
+                self.counting.talkers = Some(talkers);
+            }
+            None => self.count_each(packets, None),
         }
     }
 
@@ -73,7 +71,7 @@ impl BlockGroup<'_> {
     fn count_each<'block>(
         &mut self,
         packets: impl Iterator<Item = Packet<'block>>,
-        mut of_talker: impl FnMut(&mut Option<TalkerCounter>, &Packet<'block>, Plain, u64, Direction),
+        mut talkers: Option<&mut TalkerCounter>,
     ) {
         let counting = &mut *self.counting;
         for packet in packets {
@@ -82,9 +80,11 @@ impl BlockGroup<'_> {
                 Some(plain) if counting.span.holds(packet.time_ns) => {
                     let (bytes, direction) = counting.counts.add_plain(&packet, plain);
                     counting.span.bytes[direction as usize] += bytes;
-                    of_talker(&mut counting.talkers, &packet, plain, bytes, direction);
+                    if let Some(talkers) = &mut talkers {
+                        talkers.add_plain(&packet, plain, bytes, direction);
+                    }
                 }
-                _ => counting.count_any(packet),
+                _ => counting.count_any(packet, talkers.as_deref_mut()),
             }
         }
     }
@@ -93,7 +93,9 @@ impl BlockGroup<'_> {
 impl Drop for BlockGroup<'_> {
     fn drop(&mut self) {
         let counting = &mut *self.counting;
-        counting.settle();
+        let mut talkers = counting.talkers.take();
+        counting.settle(talkers.as_deref_mut());
+        counting.talkers = talkers;
         let last_ns = self.last_ns.map_or(BootNs(0), |wall_ns| counting.span.boot_ns(wall_ns));
         counting.clock.has_come(last_ns);
         counting.bank.leave(last_ns);
@@ -119,8 +121,8 @@ pub struct SlotCounter {
     counts: PacketSums,
     /// Peaks of a slot and of the next one: around their boundary, packets of both interleave.
     tracks: [Track; 2],
-    /// `None`: talkers aren't counted.
-    talkers: Option<TalkerCounter>,
+    /// `None`: talkers aren't counted. Also while the packets of a block are counted, which has them then.
+    talkers: Option<Box<TalkerCounter>>,
 }
 
 /// The peaks of one slot.
@@ -179,7 +181,7 @@ impl SlotCounter {
     /// Counts talkers as well.
     #[must_use]
     pub fn with_talkers(mut self, talkers: Option<TalkerCounter>) -> Self {
-        self.talkers = talkers;
+        self.talkers = talkers.map(Box::new);
         self
     }
 
@@ -210,11 +212,11 @@ impl SlotCounter {
 
     /// Counts a packet of any kind and time.
     #[cold]
-    fn count_any(&mut self, packet: Packet<'_>) {
+    fn count_any(&mut self, packet: Packet<'_>, mut talkers: Option<&mut TalkerCounter>) {
         let boot_ns = self.clock.boot_ns(packet.time_ns);
         let place = self.attribution.place(boot_ns);
         if place.slot != self.slot {
-            self.settle();
+            self.settle(talkers.as_deref_mut());
             self.slot = place.slot;
             let start_ns = self.attribution.start_of(place.slot);
             let track = &mut self.tracks[Track::place(place.slot)];
@@ -231,7 +233,7 @@ impl SlotCounter {
         self.begin_ns = None;
         let counted = self.counts.add(&packet);
         let (bytes, direction) = (counted.bytes.get(), counted.direction);
-        if let Some(talkers) = self.talkers.as_mut().filter(|_| !place.late) {
+        if let Some(talkers) = talkers.filter(|_| !place.late) {
             talkers.enter(self.slot, &mut self.bank);
             talkers.add(&packet, &counted);
         }
@@ -261,7 +263,7 @@ impl SlotCounter {
     }
 
     /// Adds the counts to their slot. An empty tally touches no slot, so it may be sealed by then.
-    fn settle(&mut self) {
+    fn settle(&mut self, talkers: Option<&mut TalkerCounter>) {
         self.end_span();
         let mut tally = self.counts.take();
         let [rx, tx] = &mut self.tracks[Track::place(self.slot)].bursts;
@@ -270,7 +272,7 @@ impl SlotCounter {
             (traffic.peak_1ms_bytes, traffic.peak_10ms_bytes) = (of_1ms, of_10ms);
         }
         self.bank.add(self.slot, &mut tally);
-        if let Some(talkers) = &mut self.talkers {
+        if let Some(talkers) = talkers {
             talkers.leave(&mut self.bank);
         }
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use wire::{Bytes, Packets};
 
-use super::fields::{ethernet, ipv4, ipv6, protocol};
+use super::fields::protocol;
 use super::packet::Headers;
 use super::packet_sums::{Counted, Plain};
+use super::plain_ends::{Ipv4Ports, Ipv6Headers, ipv6_ends};
 use super::ring::Packet;
-use super::talker_flow::{ends, flow_of};
+use super::talker_flow::flow_of;
 use crate::account::bank::{BankWriter, Direction};
 use crate::account::shared::Shared;
 use crate::talkers::host::OwnHost;
@@ -73,24 +74,62 @@ impl TalkerCounter {
         bytes: u64,
         direction: Direction,
     ) {
-        let Some(tables) = &mut self.tables else { return };
-        let table = &mut tables[direction as usize];
-        let Some((number, ends)) = plain_ends(packet.headers, plain, direction) else {
+        let of = (if plain.is_tcp() { protocol::TCP } else { protocol::UDP }, direction);
+        // The rarer kinds are counted elsewhere, with what fits into registers: then this loop has enough.
+        if let Some(headers) = packet.headers.first_chunk().filter(|_| plain.is_ipv4()) {
+            let ports = Ipv4Ports::new(headers);
+            let Some(tables) = &mut self.tables else { return };
+            let ends = ports.ends(direction);
+            if ends.near == self.own[1] {
+                let listens = self.host.listens(of.0, ends.near_port);
+                let flow = KeyedFlow::between_ports(of.0, ends, listens);
+                tables[direction as usize].add(&flow, Bytes(bytes), Packets(1));
+            } else {
+                self.add_to_other(ports, of, Bytes(bytes));
+            }
+        } else if let Some(headers) = packet.headers.first_chunk() {
+            self.add_ipv6(headers, of, Bytes(bytes));
+        } else {
             // Its ports are cut off.
+            let Some(tables) = &mut self.tables else { return };
             let packet = *packet;
             let headers = Headers::of_ethernet(packet.headers, packet.vlan_stripped);
-            return add_any(table, &packet, &headers, &self.host, (Bytes(bytes), Packets(1)));
-        };
-        let (host, own) = (&*self.host, &mut self.own[usize::from(plain.is_ipv4())]);
+            let sums = (Bytes(bytes), Packets(1));
+            add_any(&mut tables[direction as usize], &packet, &headers, &self.host, sums);
+        }
+    }
+
+    /// Counts a plain IPv4 packet to or from another address than the one of this host that was met last.
+    #[inline(never)]
+    fn add_to_other(
+        &mut self,
+        ports: Ipv4Ports,
+        (number, direction): (u8, Direction),
+        bytes: Bytes,
+    ) {
+        let Some(tables) = &mut self.tables else { return };
+        let ends = ports.ends(direction);
+        let flow = flow_of_other(&self.host, &mut self.own[1], (number, ends));
+        tables[direction as usize].add(&flow, bytes, Packets(1));
+    }
+
+    /// Counts a plain IPv6 packet.
+    #[inline(never)]
+    fn add_ipv6(
+        &mut self,
+        headers: &Ipv6Headers,
+        (number, direction): (u8, Direction),
+        bytes: Bytes,
+    ) {
+        let Some(tables) = &mut self.tables else { return };
+        let (host, own) = (&*self.host, &mut self.own[0]);
+        let ends = ipv6_ends(headers, direction);
         let flow = if ends.near == *own {
             KeyedFlow::between_ports(number, ends, host.listens(number, ends.near_port))
         } else {
-            if host.owns(ends.near) {
-                *own = ends.near;
-            }
-            host.flow(number, ends, false, KeyedFlow::between_ports)
+            flow_of_other(host, own, (number, ends))
         };
-        table.add(&flow, Bytes(bytes), Packets(1));
+        tables[direction as usize].add(&flow, bytes, Packets(1));
     }
 
     /// Counts any packet.
@@ -116,25 +155,11 @@ fn add_any(
     table.add(&flow_of(packet, headers, host), bytes, packets);
 }
 
-/// Protocol and ends of a plain packet; `None` if the captured bytes end before its ports.
-#[inline]
-fn plain_ends(bytes: &[u8], plain: Plain, direction: Direction) -> Option<(u8, Ends)> {
-    const IP: usize = ethernet::HEADER_LEN;
-    const IPV4_LEN: usize = IP + ipv4::HEADER_LEN;
-    const IPV6_LEN: usize = IP + ipv6::HEADER_LEN;
-    let number = if plain.is_tcp() { protocol::TCP } else { protocol::UDP };
-    let port = |at: &[u8; 2]| u16::from_be_bytes(*at);
-    let (source, destination, ports) = if plain.is_ipv4() {
-        let bytes = bytes.first_chunk::<{ IPV4_LEN + 4 }>()?;
-        let addresses = bytes[IP + ipv4::SOURCE..].first_chunk::<8>()?;
-        let [a, b, c, d, e, f, g, h] = *addresses;
-        (KeyAddress::v4([a, b, c, d]), KeyAddress::v4([e, f, g, h]), &bytes[IPV4_LEN..])
-    } else {
-        let bytes = bytes.first_chunk::<{ IPV6_LEN + 4 }>()?;
-        let source = bytes[IP + ipv6::SOURCE..].first_chunk()?;
-        let destination = bytes[IP + ipv6::SOURCE + 16..].first_chunk()?;
-        (KeyAddress::v6(*source), KeyAddress::v6(*destination), &bytes[IPV6_LEN..])
-    };
-    let (from, to) = (port(ports.first_chunk()?), port(ports[2..].first_chunk()?));
-    Some((number, ends((source, from), (destination, to), direction)))
+/// The flow to or from another address than the one of this host that was met last.
+#[inline(always)]
+fn flow_of_other(host: &OwnHost, own: &mut KeyAddress, (number, ends): (u8, Ends)) -> KeyedFlow {
+    if host.owns(ends.near) {
+        *own = ends.near;
+    }
+    host.flow(number, ends, false, KeyedFlow::between_ports)
 }

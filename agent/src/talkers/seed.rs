@@ -4,7 +4,7 @@ use super::key::KeyedFlow;
 
 /// Keys of the hash: the same for all tables whose distinct talkers are counted together.
 #[derive(Debug, Clone, Copy)]
-pub struct Seed(pub(super) [u64; 6]);
+pub struct Seed(pub(super) [u64; 5]);
 
 impl Seed {
     /// Random keys.
@@ -12,7 +12,7 @@ impl Seed {
     /// # Errors
     /// Those of the system's source of random numbers.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut keys = [0; 6];
+        let mut keys = [0; 5];
         for key in &mut keys {
             *key = getrandom::u64()?;
         }
@@ -20,17 +20,17 @@ impl Seed {
     }
 
     /// The hash of a flow's key. Sums of products of keyed words are universal (NH, as in UMAC, RFC 4418,
-    /// section 5.2.2); the rest spreads them over all bits.
+    /// section 5.2.2); the rest spreads them over all bits. IPv4 has no upper half, so it takes one product.
     #[inline]
     pub(super) fn hash(&self, flow: &KeyedFlow) -> u64 {
-        let Self([a, b, c, d, e, f]) = *self;
+        let Self([a, b, c, d, e]) = *self;
         let KeyedFlow { far, near, tag, .. } = *flow;
         let pair = |one: u64, two: u64| u128::from(one) * u128::from(two);
-        let sum = pair(far.low.wrapping_add(a), far.high.wrapping_add(b))
-            .wrapping_add(pair(u64::from(tag.0).wrapping_add(e), f));
+        let sum = pair(far.low.wrapping_add(a), u64::from(tag.0).wrapping_add(b))
+            .wrapping_add(pair(far.high, c));
         // Keys with the near end have another tag than those without.
         let sum = if tag.is_forwarded() {
-            sum.wrapping_add(pair(near.low.wrapping_add(c), near.high.wrapping_add(d)))
+            sum.wrapping_add(pair(near.low.wrapping_add(d), near.high.wrapping_add(e)))
         } else {
             sum
         };

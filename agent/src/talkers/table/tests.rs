@@ -16,7 +16,6 @@ const SEED: Seed = Seed([
     0xA409_3822_299F_31D0,
     0x082E_FA98_EC4E_6C89,
     0x4528_21E6_38D0_1377,
-    0xBE54_66CF_34E9_0C6C,
 ]);
 
 /// A flow of the talker of this number.
@@ -174,7 +173,8 @@ fn a_flood_of_new_talkers_hides_no_large_one_and_takes_no_memory() {
 #[test]
 fn talkers_that_collide_end_the_search_and_the_bounds_hold() {
     // Keys that nobody would have: every talker has the same hash.
-    let colliding = Seed([0; 6]);
+    let tag = KeyedFlow::arp(KeyAddress::NONE).tag;
+    let colliding = Seed([0, u64::from(tag.0).wrapping_neg(), 0, 0, 0]);
     let addresses: Vec<KeyedFlow> =
         (0..1000).map(|n| KeyedFlow::arp(KeyAddress { high: 0, low: n })).collect();
     let (mut table, mut exact) = (TalkerTable::new(colliding), Exact::default());
@@ -274,4 +274,45 @@ fn other_flows_of_a_talker_are_noted() {
     sum.clear();
     sum.merge(&table);
     assert!(sum.entries()[0].is_several());
+}
+
+#[test]
+fn regular_addresses_are_as_well_spread_as_random_ones_whatever_the_seed() {
+    type Regular = fn(u64) -> KeyAddress;
+    const HIGH: u64 = 0x2001_0DB8 << 32;
+    const fn v4(n: u64) -> KeyAddress {
+        KeyAddress { high: 0, low: (0xFFFF << 32 | 0x0A00_0000) + n }
+    }
+    let regular: [(&str, Regular); 7] = [
+        ("IPv4 of one network", v4),
+        ("one of each /24", |n| v4(n << 8)),
+        ("one of each /20", |n| v4(n << 12)),
+        ("of one /64", |n| KeyAddress { high: HIGH, low: n }),
+        ("of one /64, the upper bits", |n| KeyAddress { high: HIGH, low: n << 40 }),
+        ("one of each /64", |n| KeyAddress { high: HIGH | n, low: 1 }),
+        ("one of each /48", |n| KeyAddress { high: HIGH | n << 16, low: 1 }),
+    ];
+    let mut state = 7;
+    for (what, make) in regular {
+        for _ in 0..40 {
+            let seed = Seed(std::array::from_fn(|_| {
+                random(&mut state) << 62 ^ random(&mut state) << 31 ^ random(&mut state)
+            }));
+            let mut table = TalkerTable::new(seed);
+            let flow = |n| {
+                let near = KeyAddress::v4([192, 0, 2, 1]);
+                let ends = Ends { far: make(n), near, far_port: 443, near_port: 40_000 };
+                KeyedFlow::between_ports(6, ends, false)
+            };
+            (0..TALKERS as u64).for_each(|n| table.add(&flow(n), Bytes(60), Packets(1)));
+            assert!(!table.crowded, "{what}: {seed:?}");
+            let mask = table.index.len() - 1;
+            let probes = |(number, entry): (usize, &TalkerEntry)| {
+                let first = low(seed.hash(entry.flow())) & mask;
+                (0..PROBES).find(|probe| table.index[(first + probe) & mask] == value(number))
+            };
+            let sum: usize = table.entries().iter().enumerate().filter_map(probes).sum();
+            assert!(sum < TALKERS, "{what}: {sum} places beyond the first, {seed:?}");
+        }
+    }
 }
