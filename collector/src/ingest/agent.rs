@@ -1,7 +1,7 @@
 //! One agent's connection, from Hello to its end.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -250,11 +250,17 @@ impl Served {
         let mut probe = interval(PROBE);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (renewed, mut renewals) = mpsc::channel(1);
+        // What waits for the connection goes on waiting while something else happens: to begin anew takes
+        // its lock.
+        let connection = self.connection.clone();
+        let mut datagrams = pin!(connection.read_datagram());
+        let mut streams = pin!(connection.accept_bi());
         loop {
             let inventory_due = self.inventory.as_ref().map_or(self.started, |(_, due)| *due);
             let ack_due = self.sessions.ack_due();
             tokio::select! {
-                datagram = self.connection.read_datagram() => {
+                datagram = &mut datagrams => {
+                    datagrams.set(connection.read_datagram());
                     let datagram = datagram.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     self.on_datagram(&datagram)?;
                 }
@@ -295,7 +301,8 @@ impl Served {
                         self.on_inventory(inventory);
                     }
                 }
-                stream = self.connection.accept_bi() => {
+                stream = &mut streams => {
+                    streams.set(connection.accept_bi());
                     let stream = stream.map_err(|error| End::Gone(error.in_full().to_string()))?;
                     self.requests().answer(stream, renewed.clone());
                 }

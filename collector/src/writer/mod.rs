@@ -34,6 +34,9 @@ use crate::time::{boot, now_ns};
 /// Unit in which memory is reserved, bytes.
 const MEMORY_UNIT: usize = 256;
 
+/// Most commands that are taken before the next look at what is due. They take microseconds.
+const COMMANDS: usize = 256;
+
 /// A commit that takes longer than SLOW times `writer.max_delay`, and at least a second, shows that the
 /// store is in trouble.
 const SLOW: u32 = 10;
@@ -285,6 +288,7 @@ impl Running {
         let (news, mut outcomes) = mpsc::unbounded_channel();
         let mut committing: Option<Committing> = None;
         let mut strikes = Strikes::default();
+        let mut received = Vec::with_capacity(COMMANDS);
         loop {
             let stopping = *stopped.borrow();
             if stopping {
@@ -319,10 +323,12 @@ impl Running {
                     committing = None;
                     strikes = done;
                 }
-                command = commands.recv(), if !stopping => match command {
-                    Some(command) => self.on_command(command),
-                    None => return,
-                },
+                count = commands.recv_many(&mut received, COMMANDS), if !stopping => {
+                    if count == 0 {
+                        return;
+                    }
+                    received.drain(..).for_each(|command| self.on_command(command));
+                }
                 () = tokio::time::sleep_until(self.started + due), if committing.is_none() => {}
                 () = until(slow) => self.on_slow(&mut committing),
                 () = self.surroundings.changed() => {

@@ -25,9 +25,16 @@ pub fn resolve(
     facts: &BatchRows<'_>,
 ) -> Result<Vec<Option<NicIds>>, Failure> {
     let mut room = Room::default();
+    // The NICs of a client follow each other.
+    let mut last: Option<(&ClientId, Option<i64>)> = None;
     let number = |&(client, name)| {
+        let id = match last {
+            Some((of, id)) if of == client => id,
+            _ => client_id(transaction, client)?,
+        };
+        last = Some((client, id));
         // A missing client has no session either: the cursors report that.
-        let Some(client) = client_id(transaction, client)? else {
+        let Some(client) = id else {
             return Ok(Some(NicIds { client: 0, nic: NicId::default() }));
         };
         Ok(nic_id(transaction, client, name, &mut room)?.map(|nic| NicIds { client, nic }))
