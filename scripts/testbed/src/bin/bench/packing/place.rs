@@ -11,6 +11,7 @@ use collector::store::sqlite::SqliteStore;
 use rusqlite::Connection;
 use testbed::Cluster;
 
+use crate::packed::traffic::Kind;
 use crate::process::{cpu_ns, cpu_ns_with_ended};
 
 /// Which store.
@@ -18,6 +19,16 @@ use crate::process::{cpu_ns, cpu_ns_with_ended};
 pub enum PackingEngine {
     Sqlite,
     Postgres,
+}
+
+impl PackingEngine {
+    /// Most bytes of a packed sample.
+    pub const fn most_bytes(self, kind: &Kind) -> f64 {
+        match self {
+            Self::Sqlite => 25.0,
+            Self::Postgres => kind.target,
+        }
+    }
 }
 
 /// A store, and where it is.
