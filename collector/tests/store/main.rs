@@ -16,6 +16,7 @@ mod full;
 mod grafana;
 mod hostile;
 mod import;
+mod introductions;
 mod migrate;
 mod packed;
 mod packed_postgres;

@@ -1,32 +1,28 @@
-//! Claims of places, and second hosts. Each operation is one statement; the lock on the client's row
-//! decides which one is first.
+//! Claims of places, and second hosts. Each operation is one statement.
 
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
-use wire::id::{ClientId, SessionId};
-use wire::message::{Claim, HostKey};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use wire::id::ClientId;
 
+use super::claim::{self, NewClaim, TypedValue, numbers, values};
 use super::error::Failure;
 use super::session::time;
 use super::store::PostgresStore;
 use super::values::{instant, number};
 use crate::store::port::claims::{Claims, SecondHosts};
 use crate::store::port::error::StoreError;
-use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SILENCE, SecondHostRecord};
-
-/// A value and its type in the database.
-type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+use crate::store::rows::claims::{Holder, Lost, PlaceId, Question, SecondHostRecord};
 
 impl PostgresStore {
-    async fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    async fn rows(&self, sql: &str, values: &[TypedValue<'_>]) -> Result<Vec<Row>, StoreError> {
         self.lease(async |db| Ok(db.query_typed(sql, values).await?)).await
     }
 
     /// The first column of the first row.
-    async fn first(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<i64>, StoreError> {
+    async fn first(&self, sql: &str, values: &[TypedValue<'_>]) -> Result<Option<i64>, StoreError> {
         let rows = self.rows(sql, values).await?;
         let first = rows.first().map(|row| row.try_get(0).map_err(Failure::from)).transpose();
         self.outcome(first)
@@ -41,7 +37,11 @@ impl Claims for PostgresStore {
         holder: &Holder,
         lost: Option<Lost>,
     ) -> Result<Option<Holder>, StoreError> {
-        self.lease(async |db| claim(db, client, holder, lost).await).await
+        if lost.is_some() {
+            return self.lease(async |db| claim::claim(db, client, holder, lost).await).await;
+        }
+        let claim = NewClaim { client: client.clone(), holder: *holder };
+        self.together(&self.groups.claims, claim).await
     }
 
     async fn claim_again(
@@ -49,8 +49,7 @@ impl Claims for PostgresStore {
         client: &ClientId,
         holder: &Holder,
     ) -> Result<Option<Holder>, StoreError> {
-        let claim = format!("{CLAIM} NOTHING");
-        self.lease(async |db| claimed(db, &claim, (client, holder), &[]).await).await
+        self.lease(async |db| claim::claim_again(db, client, holder).await).await
     }
 
     async fn release(&self, client: &ClientId, place: PlaceId) -> Result<(), StoreError> {
@@ -120,7 +119,7 @@ impl Claims for PostgresStore {
         let SecondHostRecord { client, since_ns, told_ns, kept, refused, what } = second;
         let times = [*since_ns, *told_ns, second.same_since_ns()].map(time);
         let addresses = [kept, refused].map(IpAddr::to_string);
-        let values: [Value<'_>; 7] = [
+        let values: [TypedValue<'_>; 7] = [
             (client, Type::TEXT),
             (&times[0], Type::TIMESTAMPTZ),
             (&times[1], Type::TIMESTAMPTZ),
@@ -146,106 +145,6 @@ impl SecondHosts for PostgresStore {
         let known = rows.iter().filter_map(|row| second_host(row).transpose());
         self.outcome(known.collect())
     }
-}
-
-/// A client's place as parameters of statements.
-fn values<'a>(client: &'a &str, [collector, place]: &'a [i64; 2]) -> [Value<'a>; 3] {
-    [(client, Type::TEXT), (collector, Type::INT8), (place, Type::INT8)]
-}
-
-const fn numbers(place: PlaceId) -> [i64; 2] {
-    [place.collector.cast_signed(), place.number.cast_signed()]
-}
-
-/// Takes a client's place for a host.
-const CLAIM: &str = "INSERT INTO claims AS held
-                         (client_id, collector, place, machine, boot, session, address)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO";
-
-async fn claim(
-    db: &Client,
-    client: &ClientId,
-    holder: &Holder,
-    lost: Option<Lost>,
-) -> Result<Option<Holder>, Failure> {
-    let claim = format!(
-        "{CLAIM} UPDATE SET
-             collector = excluded.collector, place = excluded.place,
-             machine = excluded.machine, boot = excluded.boot,
-             session = excluded.session, address = excluded.address,
-             answered = held.question
-         -- That of the same run of the same agent, which has come over a new connection, maybe from
-         -- another collector; that whose connection to this one has ended; the silent one, unless
-         -- an answer has come by now.
-         WHERE (held.machine, held.boot, held.session)
-                 = (excluded.machine, excluded.boot, excluded.session)
-             OR (held.collector, held.place) = ($8, $9)
-                 AND ($10 IS NULL OR (held.answered < $10
-                     AND held.asked_since <= now() - make_interval(secs => $11)))"
-    );
-    let (lost, question) = match lost {
-        Some(Lost::Ended(place)) => (Some(place), None),
-        Some(Lost::Silent(place, question)) => (Some(place), Some(question.cast_signed())),
-        None => (None, None),
-    };
-    let lost = lost.map(numbers);
-    let [collector, place] = [0, 1].map(|at| lost.map(|it: [i64; 2]| it[at]));
-    let silence = SILENCE.as_secs_f64();
-    let lost: [Value<'_>; 4] = [
-        (&collector, Type::INT8),
-        (&place, Type::INT8),
-        (&question, Type::INT8),
-        (&silence, Type::FLOAT8),
-    ];
-    claimed(db, &claim, (client, holder), &lost).await
-}
-
-/// Runs a statement that claims a place; returns the host that holds it instead.
-async fn claimed(
-    db: &Client,
-    claim: &str,
-    (client, holder): (&ClientId, &Holder),
-    lost: &[Value<'_>],
-) -> Result<Option<Holder>, Failure> {
-    let Holder { place, claim: Claim { host, session }, address } = holder;
-    let (name, numbers) = (client.as_str(), numbers(*place));
-    let (address, session) = (address.to_string(), session.to_column());
-    let (machine, boot) = (host.machine.as_slice(), host.boot.as_slice());
-    let [name, collector, place] = values(&name, &numbers);
-    let mut given: Vec<Value<'_>> = vec![
-        name.clone(),
-        collector,
-        place,
-        (&machine, Type::BYTEA),
-        (&boot, Type::BYTEA),
-        (&session, Type::INT8),
-        (&address, Type::TEXT),
-    ];
-    given.extend_from_slice(lost);
-    let select = "SELECT collector, place, machine, boot, session, address FROM claims
-                  WHERE client_id = $1";
-    loop {
-        if db.execute_typed(claim, &given).await? == 1 {
-            return Ok(None);
-        }
-        // If it is gone by now, the place is free.
-        if let Some(row) = db.query_typed(select, std::slice::from_ref(&name)).await?.first() {
-            return Ok(Some(other(row)?).filter(|other| other.place != holder.place));
-        }
-    }
-}
-
-fn other(row: &Row) -> Result<Holder, Failure> {
-    let key = |at| {
-        let key = row.try_get::<_, &[u8]>(at)?.try_into();
-        key.map_err(|_| Failure::failed("a host key in claims is not 16 bytes long"))
-    };
-    let place = PlaceId { collector: number(row, 0)?, number: number(row, 1)? };
-    let host = HostKey { machine: key(2)?, boot: key(3)? };
-    let claim = Claim { host, session: SessionId::of_column(row.try_get(4)?) };
-    let address = row.try_get::<_, &str>(5)?.parse();
-    let address = address.map_err(|_| Failure::failed("claims holds an invalid address"))?;
-    Ok(Holder { place, claim, address })
 }
 
 fn second_host(row: &Row) -> Result<Option<SecondHostRecord>, Failure> {

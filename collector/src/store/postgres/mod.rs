@@ -2,8 +2,8 @@
 //! across transactions, so that a pooler may stand in between.
 //!
 //! `store` is the interface for the rest of the collector, `database` knows the schema, `lease` lends
-//! connections, `commit` and `tables` add rows, and each other file implements one trait of
-//! [`port`](super::port).
+//! connections, `commit` and `tables` add rows, `group` and `group_commit` put small writes of many agents
+//! together, and each other file implements one trait of [`port`](super::port).
 
 mod account_cycles;
 mod accounts;
@@ -11,6 +11,7 @@ mod alert_reader;
 mod alerts;
 mod check;
 mod citus;
+mod claim;
 mod claims;
 mod client_days;
 mod clients;
@@ -25,6 +26,8 @@ mod expired;
 mod export;
 mod figures;
 mod forget;
+mod group;
+mod group_commit;
 mod groups;
 mod history;
 mod import;
@@ -50,9 +53,11 @@ mod sign_outs;
 mod silences;
 mod store;
 mod tables;
+mod tagging;
 mod tags;
 mod talkers;
 mod tokens;
+mod transaction;
 mod values;
 mod write;
 

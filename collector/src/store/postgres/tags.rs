@@ -1,6 +1,10 @@
 //! The tags of clients.
 
-use async_trait::async_trait;
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use wire::WallNs;
@@ -9,60 +13,106 @@ use wire::tag::{Tag, TagKey, TagSet};
 
 use super::connect::BEGIN;
 use super::error::Failure;
+use super::group::GroupWrite;
 use super::session::{time, time_ns, unknown_client};
-use super::store::PostgresStore;
+use super::transaction::begin_with;
 use super::values::instant;
 use crate::store::port::error::StoreError;
-use crate::store::port::tags::{Tagged, Tagging};
 use crate::store::rows::tags::{
-    ClientTags, HEARD_EVERY_NS, TagChange, TagHistory, TagInterval, TagSource, TaggedClient,
-    TagsRefused,
+    ClientTags, HEARD_EVERY_NS, TagHistory, TagInterval, TagSource, TaggedClient, TagsRefused,
 };
 
-#[async_trait]
-impl Tagged for PostgresStore {
-    async fn tagged(&self) -> Result<Vec<TaggedClient>, StoreError> {
-        self.lease(async |db| tagged(db).await).await
+/// What an agent says, which it has had since `since_ns`.
+#[derive(Debug)]
+pub(super) struct SaidTags {
+    pub client: ClientId,
+    pub tags: TagSet,
+    pub since_ns: WallNs,
+    pub now_ns: WallNs,
+}
+
+impl GroupWrite for SaidTags {
+    type Key = ClientId;
+    type Done = ();
+
+    fn key(&self) -> &ClientId {
+        &self.client
     }
 
-    async fn tag_intervals(&self, client: &ClientId) -> Result<Vec<TagInterval>, StoreError> {
-        self.lease(async |db| {
-            let id = "SELECT coalesce((SELECT id FROM clients WHERE client_id = $1), -1)";
-            let id = db.query_typed_one(id, &[(&client.as_str(), Type::TEXT)]).await?;
-            intervals(db, id.try_get(0)?).await
-        })
-        .await
+    async fn alone(&self, db: &Client) -> Result<(), Failure> {
+        let Self { client, tags, since_ns, now_ns } = self;
+        if agents(db, client).await? == *tags {
+            return heard_again(db, client, *now_ns).await;
+        }
+        let said = |history: &TagHistory| history.on_agent(tags, *since_ns, *now_ns);
+        change(db, client, said).await.map(drop)
+    }
+
+    /// Those who say what they said before, as with most connections.
+    async fn together(db: &Client, said: &[Arc<Self>]) -> Result<Vec<Option<()>>, Failure> {
+        let known = known(db, said).await?;
+        let heard = |said: &Self| known.get(said.client.as_str()).filter(|it| it.1 == said.tags);
+        let is_recent = |said: &Self, heard_ns: Option<WallNs>| {
+            heard_ns.is_some_and(|heard_ns| heard_ns >= hour_before(said.now_ns))
+        };
+        let again = said.iter().filter(|it| heard(it).is_some_and(|known| !is_recent(it, known.0)));
+        let noted = all_heard_again(db, again).await?;
+        let same = |it: &Arc<Self>| {
+            let (heard_ns, _) = heard(it)?;
+            (is_recent(it, *heard_ns) || noted.contains(it.client.as_str())).then_some(())
+        };
+        Ok(said.iter().map(same).collect())
     }
 }
 
-#[async_trait]
-impl Tagging for PostgresStore {
-    async fn record_tags(
-        &self,
-        client: &ClientId,
-        tags: &TagSet,
-        since_ns: WallNs,
-        now_ns: WallNs,
-    ) -> Result<(), StoreError> {
-        let said = |history: &TagHistory| history.on_agent(tags, since_ns, now_ns);
-        self.lease(async |db| {
-            if agents(db, client).await? == *tags {
-                return heard_again(db, client, now_ns).await;
+/// When each client's agent was heard last, and what it said.
+async fn known(
+    db: &Client,
+    said: &[Arc<SaidTags>],
+) -> Result<HashMap<String, (Option<WallNs>, TagSet)>, Failure> {
+    let clients: Vec<&str> = said.iter().map(|it| it.client.as_str()).collect();
+    let select = "SELECT client_id, tags_heard_at, key, value
+                  FROM clients LEFT JOIN client_tags ON client = clients.id AND source = $2
+                  WHERE client_id = ANY ($1) AND forgotten_at IS NULL";
+    let source = TagSource::Agent.name();
+    let of = [(&clients as _, Type::TEXT_ARRAY), (&source as _, Type::TEXT)];
+    let mut known: HashMap<String, (Option<WallNs>, TagSet)> = HashMap::new();
+    for row in db.query_typed(select, &of).await? {
+        let (_, tags) = match known.entry(row.try_get(0)?) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let heard = row.try_get::<_, Option<_>>(1)?;
+                new.insert((heard.map(time_ns), TagSet::default()))
             }
-            change(db, client, said).await.map(drop)
-        })
-        .await
+        };
+        // A client without tags has none of these columns.
+        if row.try_get::<_, Option<&str>>(2)?.is_some() {
+            tags.set(tag(&row, 2)?);
+        }
     }
+    Ok(known)
+}
 
-    async fn tag(
-        &self,
-        client: &ClientId,
-        changes: &[TagChange],
-        now_ns: WallNs,
-    ) -> Result<ClientTags, StoreError> {
-        let said = |history: &TagHistory| history.on_collector(changes, now_ns);
-        self.lease(async |db| change(db, client, said).await).await
+/// Like [`heard_again`], for several clients. Returns those of which it is noted: not those whose rows
+/// others are changing.
+async fn all_heard_again<'a>(
+    db: &Client,
+    again: impl Iterator<Item = &'a Arc<SaidTags>>,
+) -> Result<HashSet<String>, Failure> {
+    let (clients, times): (Vec<&str>, Vec<SystemTime>) =
+        again.map(|it| (it.client.as_str(), time(it.now_ns))).unzip();
+    if clients.is_empty() {
+        return Ok(HashSet::new());
     }
+    let update = "UPDATE clients SET tags_heard_at = said.at FROM (
+                      SELECT id, at FROM clients JOIN unnest($1, $2) AS said (client_id, at)
+                          USING (client_id)
+                      WHERE forgotten_at IS NULL
+                      FOR NO KEY UPDATE OF clients SKIP LOCKED) AS said
+                  WHERE clients.id = said.id RETURNING client_id";
+    let values = [(&clients as _, Type::TEXT_ARRAY), (&times as _, Type::TIMESTAMPTZ_ARRAY)];
+    let rows = db.query_typed(update, &values).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Notes when the agent said the same again: no later change of its tags counts from before. At most one
@@ -71,14 +121,18 @@ async fn heard_again(db: &Client, client: &ClientId, now_ns: WallNs) -> Result<(
     let update =
         "UPDATE clients SET tags_heard_at = $2 WHERE client_id = $1 AND forgotten_at IS NULL
                       AND (tags_heard_at IS NULL OR tags_heard_at < $3)";
-    let (now, hour_ago) = (time(now_ns), time(now_ns.saturating_sub(HEARD_EVERY_NS)));
+    let (now, hour_ago) = (time(now_ns), time(hour_before(now_ns)));
     let values: [(&(dyn ToSql + Sync), Type); 3] =
         [(&client.as_str(), Type::TEXT), (&now, Type::TIMESTAMPTZ), (&hour_ago, Type::TIMESTAMPTZ)];
     db.execute_typed(update, &values).await?;
     Ok(())
 }
 
-async fn tagged(client: &Client) -> Result<Vec<TaggedClient>, Failure> {
+const fn hour_before(now_ns: WallNs) -> WallNs {
+    now_ns.saturating_sub(HEARD_EVERY_NS)
+}
+
+pub(super) async fn tagged(client: &Client) -> Result<Vec<TaggedClient>, Failure> {
     let select = "SELECT client_id, source, key, value
                   FROM client_tags JOIN clients ON clients.id = client
                   WHERE forgotten_at IS NULL ORDER BY client_id";
@@ -110,15 +164,15 @@ async fn agents(client: &Client, id: &ClientId) -> Result<TagSet, Failure> {
 }
 
 /// Changes the tags of a client that has opened a session; returns what is said now.
-async fn change(
+pub(super) async fn change(
     client: &Client,
     id: &ClientId,
     said: impl Fn(&TagHistory) -> Result<TagHistory, TagsRefused>,
 ) -> Result<ClientTags, Failure> {
-    client.batch_execute(BEGIN).await?;
     // One change at a time, whichever collector makes it.
     let lock = "SELECT id FROM clients WHERE client_id = $1 AND forgotten_at IS NULL FOR UPDATE";
-    let found = client.query_typed_opt(lock, &[(&id.as_str(), Type::TEXT)]).await?;
+    let of = [(&id.as_str() as _, Type::TEXT)];
+    let found = begin_with(client, BEGIN, client.query_typed_opt(lock, &of)).await?;
     let number: i32 = found.ok_or_else(|| unknown_client(id))?.try_get(0)?;
     let before = history(client, number).await?;
     let after = said(&before).map_err(StoreError::from)?;
@@ -165,7 +219,7 @@ async fn history(client: &Client, number: i32) -> Result<TagHistory, Failure> {
     Ok(TagHistory { now, intervals, heard_ns: heard.map(time_ns) })
 }
 
-async fn intervals(client: &Client, number: i32) -> Result<Vec<TagInterval>, Failure> {
+pub(super) async fn intervals(client: &Client, number: i32) -> Result<Vec<TagInterval>, Failure> {
     let select = "SELECT key, value, source, valid_from, valid_to FROM tag_intervals
                   WHERE client = $1 ORDER BY key, valid_from";
     let rows = client.query_typed(select, &[(&number, Type::INT4)]).await?;

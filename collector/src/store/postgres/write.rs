@@ -1,4 +1,4 @@
-//! Writes: one commit at a time, concurrent with reads.
+//! Writes: one commit at a time, concurrent with reads; what agents say at their introduction in groups.
 
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use wire::id::{ClientId, SessionId};
 use wire::message::{Hello, Inventory};
 
 use super::error::Failure;
+use super::inventory::ListedNics;
+use super::session::{ClockReading, Opening};
 use super::store::PostgresStore;
-use super::{commit, inventory, session};
+use super::{commit, session};
 use crate::store::port::error::StoreError;
 use crate::store::port::write::{SessionState, Store, TransactionEnd};
 use crate::store::rows::batch::Batch;
@@ -22,7 +24,8 @@ impl Store for PostgresStore {
         hello: &Hello,
         now_ns: WallNs,
     ) -> Result<Vec<SessionState>, StoreError> {
-        self.lease(async |db| session::open_sessions(db, client, hello, now_ns).await).await
+        let opening = Opening { client: client.clone(), hello: hello.clone(), now_ns };
+        self.together(&self.groups.openings, opening).await
     }
 
     async fn committed(&self, sessions: &[SessionId]) -> Result<Vec<SessionState>, StoreError> {
@@ -50,7 +53,8 @@ impl Store for PostgresStore {
         inventory: &Inventory,
         now_ns: WallNs,
     ) -> Result<(), StoreError> {
-        self.lease(async |db| inventory::record(db, client, inventory, now_ns).await).await
+        let listed = ListedNics::new(client.clone(), inventory, now_ns);
+        self.together(&self.groups.inventories, listed).await
     }
 
     async fn record_clock_offset(
@@ -58,6 +62,6 @@ impl Store for PostgresStore {
         session: SessionId,
         offset_ns: i64,
     ) -> Result<(), StoreError> {
-        self.lease(async |db| session::record_clock_offset(db, session, offset_ns).await).await
+        self.together(&self.groups.clocks, ClockReading { session, offset_ns }).await
     }
 }

@@ -72,11 +72,9 @@ impl KnownNumbers {
             self.read_nics(client, &unknown).await?;
             // Usually an inventory has already added them.
             let new = self.unknown_nics(facts);
-            for (number, names) in &new {
-                let names: Vec<&str> = names.iter().filter_map(NicName::as_str).collect();
-                add_nics(client, *number, &names).await?;
-            }
             if !new.is_empty() {
+                let (numbers, names) = by_row(&new);
+                add_nics(client, &numbers, &names).await?;
                 self.read_nics(client, &new).await?;
             }
         }
@@ -124,10 +122,7 @@ impl KnownNumbers {
         client: &Client,
         nics: &BTreeMap<i32, Vec<NicName>>,
     ) -> Result<(), Failure> {
-        let named =
-            nics.iter().flat_map(|(client, names)| names.iter().map(|name| (*client, name)));
-        let (clients, names): (Vec<i32>, Vec<&str>) =
-            named.filter_map(|(client, name)| Some((client, name.as_str()?))).unzip();
+        let (clients, names) = by_row(nics);
         let select = "SELECT client, name, id FROM nics
                       JOIN unnest($1, $2) AS wanted (client, name) USING (client, name)";
         let wanted =
@@ -158,4 +153,10 @@ impl KnownNumbers {
         }
         Ok(())
     }
+}
+
+/// The client's number and the name of each NIC.
+fn by_row(nics: &BTreeMap<i32, Vec<NicName>>) -> (Vec<i32>, Vec<&str>) {
+    let named = nics.iter().flat_map(|(client, names)| names.iter().map(|name| (*client, name)));
+    named.filter_map(|(client, name)| Some((client, name.as_str()?))).unzip()
 }
