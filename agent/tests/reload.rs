@@ -57,11 +57,14 @@ fn the_agent_goes_to_another_collector_without_a_restart() {
     });
     let clients = || http::get(HTTP, "/api/v1/clients").unwrap_or_default();
     wait_until("the collector", || clients().contains("\"alias\":\"Reloaded\",\"up\":true"));
+    // The agent hears a moment later that it is welcome.
+    let connected = || agent.log().matches("\"connected\"").count();
+    wait_until("the agent to be connected", || connected() == 1);
     // Open connections give way too, and the log level drops.
     write("server: {host: 127.0.0.1}\nclient: {alias: Again}\nlog: {level: error}");
     agent.signal(Signal::SIGHUP);
     wait_until("the other alias", || clients().contains("\"alias\":\"Again\",\"up\":true"));
-    assert_eq!(agent.log().matches("\"connected\"").count(), 1, "{}", agent.log());
+    assert_eq!(connected(), 1, "{}", agent.log());
     agent.stop();
     collector.stop();
     assert!(site.collector(&["fsck"]).status().unwrap().success());
