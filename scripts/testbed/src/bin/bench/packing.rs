@@ -118,9 +118,10 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
     let used = cpu();
     let packed = store.pack(WallNs(half)).await?;
     let packing = cpu().saturating_sub(used) as f64 / packed as f64 / 1e3;
+    let all = WallNs(START_NS + options.hours * HOUR * INTERVAL_NS);
     let meanwhile = {
         let store = store.clone();
-        tokio::spawn(async move { store.pack(WallNs::MAX).await })
+        tokio::spawn(async move { store.pack(all).await })
     };
     let mut beside = Vec::new();
     while !meanwhile.is_finished() {
@@ -131,14 +132,13 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     meanwhile.await??;
-    store.pack(WallNs::MAX).await?;
+    store.pack(all).await?;
     anyhow::ensure!(store.check().await?.is_sound(), "fsck finds something");
     let after = (place.bytes("packed_samples")?, times(&*store, options).await?);
     for (before, after) in before.1.iter().zip(&after.1) {
         anyhow::ensure!(before.points == after.points, "{} reads otherwise", before.name);
     }
-    let live = beside.len() as u64 * options.nics * BATCH as u64;
-    let sizes = [before.0 as f64 / samples as f64, after.0 as f64 / (samples + live) as f64];
+    let sizes = [before.0, after.0].map(|bytes| bytes as f64 / samples as f64);
     let share = packing / storing;
     let target = options.store.most_bytes(kind);
     alone.sort_by(f64::total_cmp);
