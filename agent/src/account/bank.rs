@@ -10,7 +10,8 @@ use wire::{BootNs, Bytes, Packets};
 use super::handover::{Handover, Seal};
 use super::sync::{AtomicU64, Ordering};
 use super::talker_cells::TalkerCells;
-use crate::talkers::table::{TalkerTable, TalkerTables};
+use crate::talkers::flow_table::{FlowTable, FlowTables};
+use crate::talkers::table::TalkerTable;
 
 /// Slots of a bank. With intervals of 10 ms the sampler may stand still for half a second before
 /// packets are counted in another slot than their own.
@@ -155,7 +156,7 @@ struct Bank {
     /// Boot time of the last packet that was counted, nanoseconds: a hint only.
     progress_ns: AtomicU64,
     slots: Box<[Slot]>,
-    talkers: TalkerCells<TalkerTables>,
+    talkers: TalkerCells<FlowTables>,
 }
 
 impl Bank {
@@ -169,7 +170,7 @@ impl Bank {
 /// reader, which counts, and one for the sampler, which takes. There is one of each, as the
 /// hand-over demands. As many slots at a time have their talkers counted as there are `talkers`.
 #[must_use]
-pub fn bank(open: u64, talkers: Vec<TalkerTables>) -> (BankWriter, BankTaker) {
+pub fn bank(open: u64, talkers: Vec<FlowTables>) -> (BankWriter, BankTaker) {
     let slots = (0..SLOTS).map(|_| Slot::default()).collect();
     let (handover, talkers) = (Handover::new(open), TalkerCells::new(talkers));
     let bank = Arc::new(Bank { handover, progress_ns: AtomicU64::new(0), slots, talkers });
@@ -206,12 +207,12 @@ impl BankWriter {
     }
 
     /// Lends the tables of an open slot, if they are free; only between entering and leaving a block.
-    pub fn lend_talkers(&mut self, slot: u64) -> Option<Box<TalkerTables>> {
+    pub fn lend_talkers(&mut self, slot: u64) -> Option<Box<FlowTables>> {
         self.0.talkers.lend(slot)
     }
 
     /// Gives back the tables of a slot, before leaving the block.
-    pub fn give_back_talkers(&mut self, slot: u64, tables: Box<TalkerTables>) {
+    pub fn give_back_talkers(&mut self, slot: u64, tables: Box<FlowTables>) {
         self.0.talkers.give_back(slot, tables);
     }
 
@@ -258,10 +259,10 @@ impl BankTaker {
 
     /// Shows the tables of a slot, and of all before it, and empties them.
     /// Only once the seal of that slot is left: after [`BankTaker::take`] gave its tally.
-    pub fn take_talkers(&mut self, slot: u64, mut each: impl FnMut(&TalkerTables)) {
+    pub fn take_talkers(&mut self, slot: u64, mut each: impl FnMut([&TalkerTable; 2])) {
         self.0.talkers.take(slot + 1, |tables| {
-            each(tables);
-            tables.iter_mut().for_each(TalkerTable::clear);
+            each(tables.each_mut().map(FlowTable::settled));
+            tables.iter_mut().for_each(FlowTable::clear);
         });
     }
 }

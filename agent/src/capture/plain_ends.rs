@@ -3,6 +3,7 @@
 use super::fields::{ethernet, ipv4, ipv6};
 use super::talker_flow::ends;
 use crate::account::bank::Direction;
+use crate::talkers::flow_table::Ipv4Flow;
 use crate::talkers::key::{Ends, KeyAddress};
 
 const IPV4_PORTS: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
@@ -29,6 +30,12 @@ impl Ipv4Ports {
         let &[.., a, b, c, d, e, f, g, h, i, j, k, l] = headers;
         let addresses = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self { addresses, ports: u32::from_be_bytes([i, j, k, l]) }
+    }
+
+    /// The flow of a packet of this protocol.
+    #[inline(always)]
+    pub const fn flow(self, protocol: u8) -> Ipv4Flow {
+        Ipv4Flow::new(self.addresses, self.ports, protocol)
     }
 
     /// The ends: source and destination are far and near if the packet was received.

@@ -23,7 +23,8 @@ use crate::account::bank::{BankTaker, SLOTS, Tally, bank};
 use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
-use crate::talkers::table::{Seed, TalkerTables, tables};
+use crate::talkers::flow_table::flow_tables;
+use crate::talkers::table::{Seed, TalkerTable};
 
 /// Longest wait for packets, milliseconds. After a step of the wall clock, the reader knows only to
 /// this precision which packets came before it.
@@ -137,7 +138,7 @@ impl ReaderHandle {
         let statistics = ring.statistics().map_err(thread_error)?;
         let began_ns = ring.began_ns();
         let tables_of =
-            |it: &ReaderTalkers| (0..it.slots).map(|_| tables(it.seed, it.room)).collect();
+            |it: &ReaderTalkers| (0..it.slots).map(|_| flow_tables(it.seed, it.room)).collect();
         let (writer, taker) = bank(slot, talkers.as_ref().map(tables_of).unwrap_or_default());
         let talkers = talkers.map(|it| TalkerCounter::new(it.host));
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
@@ -223,7 +224,7 @@ impl ReaderHandle {
     /// Seals slots and takes their counts, as soon as the reader has left its current batch of blocks.
     /// Shows the tables of talkers of each.
     #[must_use]
-    pub fn take(&mut self, slots: &Range<u64>, mut each: impl FnMut(&TalkerTables)) -> Tally {
+    pub fn take(&mut self, slots: &Range<u64>, mut each: impl FnMut([&TalkerTable; 2])) -> Tally {
         let last = slots.end.saturating_sub(1);
         let seal = self.taker.seal(last);
         // The range exceeds the ring of slots: take each slot once.

@@ -12,9 +12,9 @@ use super::ring::Packet;
 use super::talker_flow::flow_of;
 use crate::account::bank::{BankWriter, Direction};
 use crate::account::shared::Shared;
+use crate::talkers::flow_table::{FlowTable, FlowTables};
 use crate::talkers::host::OwnHost;
 use crate::talkers::key::{Ends, KeyAddress, KeyedFlow};
-use crate::talkers::table::{TalkerTable, TalkerTables};
 
 /// What the sampler knows of the host, for all readers.
 pub type SharedHost = Shared<Arc<OwnHost>>;
@@ -30,7 +30,7 @@ pub struct TalkerCounter {
     own: [KeyAddress; 2],
     /// The slot, while the reader is in it, and its tables, if they are free.
     slot: Option<u64>,
-    tables: Option<Box<TalkerTables>>,
+    tables: Option<Box<FlowTables>>,
 }
 
 impl TalkerCounter {
@@ -79,13 +79,8 @@ impl TalkerCounter {
         if let Some(headers) = packet.headers.first_chunk().filter(|_| plain.is_ipv4()) {
             let ports = Ipv4Ports::new(headers);
             let Some(tables) = &mut self.tables else { return };
-            let ends = ports.ends(direction);
-            if ends.near == self.own[1] {
-                let listens = self.host.listens(of.0, ends.near_port);
-                let flow = KeyedFlow::between_ports(of.0, ends, listens);
-                tables[direction as usize].add(&flow, Bytes(bytes), Packets(1));
-            } else {
-                self.add_to_other(ports, of, Bytes(bytes));
+            if !tables[direction as usize].add_known(ports.flow(of.0), Bytes(bytes)) {
+                self.add_new(ports, of, Bytes(bytes));
             }
         } else if let Some(headers) = packet.headers.first_chunk() {
             self.add_ipv6(headers, of, Bytes(bytes));
@@ -99,18 +94,13 @@ impl TalkerCounter {
         }
     }
 
-    /// Counts a plain IPv4 packet to or from another address than the one of this host that was met last.
+    /// Counts a plain IPv4 packet of a flow without a place.
     #[inline(never)]
-    fn add_to_other(
-        &mut self,
-        ports: Ipv4Ports,
-        (number, direction): (u8, Direction),
-        bytes: Bytes,
-    ) {
+    fn add_new(&mut self, ports: Ipv4Ports, (number, direction): (u8, Direction), bytes: Bytes) {
         let Some(tables) = &mut self.tables else { return };
-        let ends = ports.ends(direction);
-        let flow = flow_of_other(&self.host, &mut self.own[1], (number, ends));
-        tables[direction as usize].add(&flow, bytes, Packets(1));
+        let (ends, flow) = (ports.ends(direction), ports.flow(number));
+        let keyed = keyed(&self.host, &mut self.own[1], (number, ends));
+        tables[direction as usize].add_new(flow, &keyed, bytes);
     }
 
     /// Counts a plain IPv6 packet.
@@ -122,14 +112,9 @@ impl TalkerCounter {
         bytes: Bytes,
     ) {
         let Some(tables) = &mut self.tables else { return };
-        let (host, own) = (&*self.host, &mut self.own[0]);
         let ends = ipv6_ends(headers, direction);
-        let flow = if ends.near == *own {
-            KeyedFlow::between_ports(number, ends, host.listens(number, ends.near_port))
-        } else {
-            flow_of_other(host, own, (number, ends))
-        };
-        tables[direction as usize].add(&flow, bytes, Packets(1));
+        let keyed = keyed(&self.host, &mut self.own[0], (number, ends));
+        tables[direction as usize].add(&keyed, bytes, Packets(1));
     }
 
     /// Counts any packet.
@@ -146,7 +131,7 @@ impl TalkerCounter {
 /// Counts a packet of any kind in a table.
 #[inline(never)]
 fn add_any(
-    table: &mut TalkerTable,
+    table: &mut FlowTable,
     packet: &Packet<'_>,
     headers: &Headers,
     host: &OwnHost,
@@ -155,9 +140,12 @@ fn add_any(
     table.add(&flow_of(packet, headers, host), bytes, packets);
 }
 
-/// The flow to or from another address than the one of this host that was met last.
+/// The flow of a plain packet. `own` is the address of this host that was met last.
 #[inline(always)]
-fn flow_of_other(host: &OwnHost, own: &mut KeyAddress, (number, ends): (u8, Ends)) -> KeyedFlow {
+fn keyed(host: &OwnHost, own: &mut KeyAddress, (number, ends): (u8, Ends)) -> KeyedFlow {
+    if ends.near == *own {
+        return KeyedFlow::between_ports(number, ends, host.listens(number, ends.near_port));
+    }
     if host.owns(ends.near) {
         *own = ends.near;
     }

@@ -8,7 +8,7 @@ use crate::clocks;
 use crate::nic::choose::Choice;
 use crate::nic::driver::HW_TC;
 use crate::nics::{Examined, examine as examine_nics};
-use crate::sampler::memory::{TABLES_OF_NIC, TALKER_MEMORY, plan_talkers};
+use crate::sampler::memory::{TALKER_MEMORY, plan_talkers};
 use crate::sampler::{CaptureConfig, allowed_cpus};
 use crate::talkers::table::TALKERS;
 use settings::Size;
@@ -40,7 +40,7 @@ pub(super) fn examine(capture: &CaptureConfig) -> Vec<Finding> {
             capture.talkers.map(|_| {
                 let hold = hold(&capture.ring, clocks::tick_ns());
                 let slots = talker_slots(capture.sample_interval, hold);
-                slots * usize::from(capture.rings_per_nic.max(1)) + TABLES_OF_NIC
+                slots * usize::from(capture.rings_per_nic.max(1))
             }),
         ),
         open_files(

@@ -2,6 +2,7 @@
 //! are.
 
 use crate::capture::ring::{RingConfig, page_size};
+use crate::talkers::flow_table::bytes_of_flow_tables;
 use crate::talkers::table::{TALKERS, bytes_of_tables};
 
 /// Least memory of a ring, as a share of what is configured: by default 512 KiB, room for 1,800
@@ -26,42 +27,42 @@ const TALKER_SHARE: u64 = 256;
 const ROOM_MIN: usize = 128;
 
 /// Tables of a NIC besides those of its rings' slots: of the sample and of the minute.
-pub const TABLES_OF_NIC: usize = 2;
+const TABLES_OF_NIC: u64 = 2;
 
-/// Room for talkers of each of so many tables of a NIC, each of both directions, when `used` of `most`
+/// Room for talkers of each table of a NIC whose rings have so many slots with tables, when `used` of `most`
 /// bytes are in use. As with rings, NICs get [`TALKERS`] until half of the memory is in use, and then
 /// each takes a 256th of what is left: enough for 500 NICs. `None` if the memory is spent.
 #[must_use]
-pub fn talkers(tables: usize, used: u64, most: u64) -> Option<usize> {
+pub fn talkers(slots: usize, used: u64, most: u64) -> Option<usize> {
     let left = most.saturating_sub(used);
     let share = (left / TALKER_SHARE).max(left.saturating_sub(most / 2));
     // A table's memory grows with its room, in steps.
     let (mut room, mut above) = (ROOM_MIN, TALKERS + 1);
     while room + 1 < above {
         let middle = room.midpoint(above);
-        if of_talkers(tables, middle) <= share { room = middle } else { above = middle }
+        if of_talkers(slots, middle) <= share { room = middle } else { above = middle }
     }
-    (of_talkers(tables, room) <= left).then_some(room)
+    (of_talkers(slots, room) <= left).then_some(room)
 }
 
-/// Room for talkers of each of so many NICs, each with so many tables, and its memory in bytes, in the
+/// Room for talkers of each of so many NICs, each with so many slots, and its memory in bytes, in the
 /// order in which they come; `None` for those that come when it is spent.
 #[must_use]
-pub fn plan_talkers(tables: usize, nics: usize) -> Vec<Option<(usize, u64)>> {
+pub fn plan_talkers(slots: usize, nics: usize) -> Vec<Option<(usize, u64)>> {
     let mut used = 0;
     let next = |_| {
-        let room = talkers(tables, used, TALKER_MEMORY)?;
-        let bytes = of_talkers(tables, room);
+        let room = talkers(slots, used, TALKER_MEMORY)?;
+        let bytes = of_talkers(slots, room);
         used += bytes;
         Some((room, bytes))
     };
     (0..nics).map(next).collect()
 }
 
-/// Most memory of so many tables, each of both directions, bytes.
+/// Most memory of the tables of a NIC whose rings have so many slots with tables, bytes.
 #[must_use]
-pub fn of_talkers(tables: usize, room: usize) -> u64 {
-    bytes_of_tables(room) * tables as u64
+pub fn of_talkers(slots: usize, room: usize) -> u64 {
+    bytes_of_flow_tables(room) * slots as u64 + bytes_of_tables(room) * TABLES_OF_NIC
 }
 
 /// Geometry of each of a NIC's rings when `used` of `most` bytes are in use.
@@ -133,8 +134,8 @@ mod tests {
     }
 
     /// Room for talkers and memory of each NIC that comes, until one gets none.
-    fn talkers_come(tables: usize) -> Vec<(usize, u64)> {
-        let nics: Vec<_> = plan_talkers(tables, 3000).into_iter().map_while(|it| it).collect();
+    fn talkers_come(slots: usize) -> Vec<(usize, u64)> {
+        let nics: Vec<_> = plan_talkers(slots, 3000).into_iter().map_while(|it| it).collect();
         assert!(nics.iter().map(|(_, bytes)| bytes).sum::<u64>() <= TALKER_MEMORY);
         nics
     }
@@ -142,15 +143,15 @@ mod tests {
     #[test]
     fn talkers_of_hundreds_of_nics_have_room_in_bounded_memory() {
         // One ring of four slots.
-        let nics = talkers_come(4 + TABLES_OF_NIC);
-        assert!(nics.iter().take(20).all(|(room, _)| *room == TALKERS));
+        let nics = talkers_come(4);
+        assert!(nics.iter().take(17).all(|(room, _)| *room == TALKERS));
         assert!(nics.is_sorted_by(|a, b| a >= b), "who comes later gets no more");
         assert!(nics[99].0 >= 256 && nics[299].0 >= ROOM_MIN, "{:?} {:?}", nics[99], nics[299]);
         assert!(nics.len() > 500, "{}", nics.len());
         // NICs of 64 rings.
-        let large = talkers_come(64 * 4 + TABLES_OF_NIC);
+        let large = talkers_come(64 * 4);
         assert!(large[0].0 < TALKERS && large.len() >= 16, "{}", large.len());
-        assert_eq!(talkers(6, TALKER_MEMORY, TALKER_MEMORY), None);
+        assert_eq!(talkers(4, TALKER_MEMORY, TALKER_MEMORY), None);
     }
 
     #[test]

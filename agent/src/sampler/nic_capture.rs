@@ -19,7 +19,7 @@ use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
-use crate::talkers::table::TalkerTables;
+use crate::talkers::table::{TalkerTable, TalkerTables};
 
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -155,7 +155,7 @@ impl NicCapture {
                     let left = self.left.entry(slot.min(last)).or_default();
                     left.tally.merge(tally);
                     match (&mut left.talkers, counted) {
-                        (Some(sum), Some(counted)) => merge(sum, &counted),
+                        (Some(sum), Some(counted)) => merge(sum, counted.each_ref()),
                         (none, counted) => *none = counted.or_else(|| none.take()),
                     }
                 }
@@ -203,7 +203,7 @@ impl NicCapture {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
         let Self { rings, talkers, left, .. } = self;
-        let mut of_talkers = |counted: &TalkerTables| {
+        let mut of_talkers = |counted: [&TalkerTable; 2]| {
             talkers.iter_mut().for_each(|talkers| talkers.add(counted));
         };
         for reader in rings.iter_mut() {
@@ -212,7 +212,7 @@ impl NicCapture {
         let later = left.split_off(&span.slots.end);
         for left in std::mem::replace(left, later).into_values() {
             tally.merge(left.tally);
-            left.talkers.iter().for_each(|counted| of_talkers(counted));
+            left.talkers.iter().for_each(|counted| of_talkers(counted.each_ref()));
         }
         let start = span.bounds.start.max(self.begin_ns);
         let end = ended_ns.unwrap_or(span.bounds.end);

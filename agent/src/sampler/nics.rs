@@ -14,7 +14,7 @@ use wire::message;
 
 use super::config::{CaptureConfig, CaptureError};
 use super::host::HostWatch;
-use super::memory::{self, TABLES_OF_NIC, TALKER_MEMORY};
+use super::memory::{self, TALKER_MEMORY};
 use super::nic_capture::NicCapture;
 use super::rings::{MemoryInUse, Reserved, Rings};
 use super::talkers::{NicTalkers, TalkersConfig};
@@ -62,9 +62,8 @@ impl HostTalkers {
     /// Room for the talkers of a NIC with so many slots in all of its rings, and its memory. `None` if
     /// all is spent.
     fn reserve(&self, slots: usize) -> Option<(usize, Reserved)> {
-        let tables = slots + TABLES_OF_NIC;
-        let room = memory::talkers(tables, self.memory.used(), TALKER_MEMORY)?;
-        Some((room, self.memory.reserve(memory::of_talkers(tables, room))))
+        let room = memory::talkers(slots, self.memory.used(), TALKER_MEMORY)?;
+        Some((room, self.memory.reserve(memory::of_talkers(slots, room))))
     }
 }
 

@@ -7,7 +7,7 @@ use super::rings::Reserved;
 use super::wall_span::WallSpan;
 use crate::talkers::list::{largest, list};
 use crate::talkers::moment::{Moments, Thresholds};
-use crate::talkers::table::{Seed, TalkerTables, tables};
+use crate::talkers::table::{Seed, TalkerTable, TalkerTables, tables};
 use crate::talkers::{SeenSockets, TalkersReport};
 use wire::frame::{Counts, Sample};
 
@@ -64,13 +64,13 @@ impl NicTalkers {
         }
     }
 
-    /// Tables as the readers have them.
+    /// Tables for what is left of readers that have ended.
     pub fn empty_tables(&self) -> TalkerTables {
         tables(self.seed, self.room)
     }
 
     /// Adds what a reader counted in the slots of the next sample.
-    pub fn add(&mut self, counted: &TalkerTables) {
+    pub fn add(&mut self, counted: [&TalkerTable; 2]) {
         merge(&mut self.sample, counted);
     }
 
@@ -85,7 +85,7 @@ impl NicTalkers {
             reports.push(report(sample, kind, span, (&self.sample, totals), TALKERS_MAX));
         }
         let largest = self.sample.iter().flat_map(|table| largest(table, self.entries)).collect();
-        merge(&mut self.minute, &self.sample);
+        merge(&mut self.minute, self.sample.each_ref());
         self.sample.iter_mut().for_each(|table| table.clear());
         for (sum, (bytes, packets)) in self.totals.iter_mut().zip(totals) {
             *sum = (sum.0 + bytes, sum.1 + packets);
@@ -101,7 +101,7 @@ impl NicTalkers {
 }
 
 /// Adds tables to those of the same directions.
-pub(super) fn merge(sums: &mut TalkerTables, more: &TalkerTables) {
+pub(super) fn merge(sums: &mut TalkerTables, more: [&TalkerTable; 2]) {
     for (sum, more) in sums.iter_mut().zip(more) {
         sum.merge(more);
     }
@@ -158,7 +158,7 @@ mod tests {
         let mut talkers = talkers(Thresholds::default());
         let mut records = Vec::new();
         for second in 90..200 {
-            talkers.add(&counted(talkers.empty_tables()));
+            talkers.add(counted(talkers.empty_tables()).each_ref());
             // 30 bytes of each sample have no name.
             records.extend(talkers.take(&sample(second, 1030), 0, second == 199).reports);
         }
@@ -184,7 +184,7 @@ mod tests {
     fn a_sample_that_breaks_a_threshold_is_listed_by_itself() {
         let mut talkers = talkers(Thresholds { rate: Some(10_000.0), ..Thresholds::default() });
         let mut take = |second, bytes| {
-            talkers.add(&counted(talkers.empty_tables()));
+            talkers.add(counted(talkers.empty_tables()).each_ref());
             talkers.take(&sample(second, bytes), 0, false).reports
         };
         assert!(take(60, 1100).is_empty());

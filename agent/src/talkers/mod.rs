@@ -1,10 +1,11 @@
 //! Talkers: who sent or received how much.
 //!
-//! A packet has a flow ([`key`], [`host`]), which is counted in the table of its direction ([`table`]). Of
-//! a table comes a list ([`list`]), each minute and when a sample breaks a threshold ([`moment`]).
+//! A packet has a flow ([`key`], [`host`]), which is counted in the table of its direction ([`table`], and
+//! [`flow_table`] before it). Of a table comes a list ([`list`]), each minute and when a sample breaks a threshold ([`moment`]).
 
 pub mod addresses;
 pub mod distinct;
+pub mod flow_table;
 pub mod host;
 pub mod key;
 pub mod list;

@@ -7,6 +7,16 @@ use super::key::KeyedFlow;
 pub struct Seed(pub(super) [u64; 5]);
 
 impl Seed {
+    /// The first digits of pi.
+    #[cfg(test)]
+    pub(super) const OF_TESTS: Self = Self([
+        0x243F_6A88_85A3_08D3,
+        0x1319_8A2E_0370_7344,
+        0xA409_3822_299F_31D0,
+        0x082E_FA98_EC4E_6C89,
+        0x4528_21E6_38D0_1377,
+    ]);
+
     /// Random keys.
     ///
     /// # Errors

@@ -59,10 +59,33 @@ pub fn tables(seed: Seed, talkers: usize) -> TalkerTables {
 /// Most memory that the tables of both directions take, bytes, with room for so many talkers each.
 #[must_use]
 pub const fn bytes_of_tables(talkers: usize) -> u64 {
+    2 * bytes_of_table(talkers) as u64
+}
+
+/// Most memory that a table takes, bytes, with room for so many talkers.
+pub(super) const fn bytes_of_table(talkers: usize) -> usize {
     let room = TalkerTable::room_for(talkers);
     let each = size_of::<TalkerEntry>() + size_of::<u64>();
-    let table = room * each + TalkerTable::places(room) * size_of::<u16>() + Distinct::BYTES;
-    2 * (table + size_of::<TalkerTable>()) as u64
+    let places = TalkerTable::places(room) * size_of::<u16>();
+    room * each + places + Distinct::BYTES + size_of::<TalkerTable>()
+}
+
+/// Where the talker of a flow is.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The number of its entry.
+    Entry(usize),
+    /// It has none yet.
+    Vacancy(Vacancy),
+    /// It has none, and would find no place.
+    Nothing,
+}
+
+/// The first free place of a search.
+#[derive(Debug)]
+pub(super) struct Vacancy {
+    hash: u64,
+    at: usize,
 }
 
 /// The talkers of one direction.
@@ -98,7 +121,7 @@ impl TalkerTable {
         Self::with_room(seed, TALKERS)
     }
 
-    const fn room_for(talkers: usize) -> usize {
+    pub(super) const fn room_for(talkers: usize) -> usize {
         match talkers {
             ..2 => 2,
             2..16_384 => talkers,
@@ -146,6 +169,11 @@ impl TalkerTable {
         &self.entries
     }
 
+    /// The talkers in it, by the numbers of their entries.
+    pub(super) fn entries_mut(&mut self) -> &mut [TalkerEntry] {
+        &mut self.entries
+    }
+
     /// The true bytes of a talker that isn't in it are at most this.
     #[must_use]
     pub const fn offset(&self) -> Bytes {
@@ -177,25 +205,23 @@ impl TalkerTable {
     }
 
     /// Counts bytes and packets, at least one, of a flow.
-    #[inline(always)]
+    #[inline]
     pub fn add(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
-        let hash = self.seed.hash(flow);
-        let first = self.index.get(low(hash) & (self.index.len() - 1));
-        // Most are in the first place. The copy keeps the flow in registers until then.
-        let entry = first.and_then(|place| self.entries.get_mut(number(*place)));
-        if let Some(entry) = entry.filter(|entry| entry.flow.has_key_of(flow)) {
-            entry.count(flow, bytes, packets);
-        } else {
-            let flow = *flow;
-            self.search(&flow, hash, bytes, packets);
+        if let Some(number) = self.number_of(flow) {
+            self.count(number, flow, bytes, packets);
         }
     }
 
-    /// Counts a flow whose talker isn't in the first place of its search.
-    #[inline(never)]
-    fn search(&mut self, flow: &KeyedFlow, hash: u64, bytes: Bytes, packets: Packets) {
-        let number = self.find(flow, hash);
-        if let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) {
+    /// Counts bytes and packets, at least one, of a flow whose talker has this entry.
+    #[inline]
+    pub(super) fn count(
+        &mut self,
+        number: usize,
+        flow: &KeyedFlow,
+        bytes: Bytes,
+        packets: Packets,
+    ) {
+        if let Some(entry) = self.entries.get_mut(number) {
             entry.count(flow, bytes, packets);
         }
     }
@@ -211,7 +237,7 @@ impl TalkerTable {
         }
         self.offset += other.offset;
         for theirs in &other.entries {
-            let number = self.find(&theirs.flow, self.seed.hash(&theirs.flow));
+            let number = self.number_of(&theirs.flow);
             let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else {
                 // It stays outside, with all that it may have had here and there.
                 let upper = self.offset - other.offset + theirs.upper().get();
@@ -237,6 +263,11 @@ impl TalkerTable {
     /// Forgets everything. Gives back memory that was written to if less than a quarter of it has been
     /// needed lately.
     pub fn clear(&mut self) {
+        self.empty();
+    }
+
+    /// [`TalkerTable::clear`]; true if it gave back memory.
+    pub(super) fn empty(&mut self) -> bool {
         self.most_lately =
             self.most_lately.max(if self.offset > 0 { self.room } else { self.entries.len() });
         self.most = self.most.max(self.most_lately);
@@ -244,12 +275,12 @@ impl TalkerTable {
         if self.emptied >= KEPT {
             if 4 * self.most_lately < self.most {
                 *self = Self::with_room(self.seed, self.room);
-                return;
+                return true;
             }
             (self.most_lately, self.emptied) = (0, 0);
         }
         if self.is_empty() {
-            return;
+            return false;
         }
         // It stays as large as it was: nothing needs to grow anew.
         self.index.fill(EMPTY);
@@ -257,34 +288,53 @@ impl TalkerTable {
         self.distinct.clear();
         (self.offset, self.crowded) = (0, false);
         self.left = (Bytes(0), Packets(0));
+        false
     }
 
     /// The number of the entry with the key of a flow, made if there is none. `None` if it finds no
     /// place.
-    fn find(&mut self, flow: &KeyedFlow, hash: u64) -> Option<usize> {
+    #[inline]
+    fn number_of(&mut self, flow: &KeyedFlow) -> Option<usize> {
+        match self.find(flow) {
+            Found::Entry(number) => Some(number),
+            Found::Vacancy(vacancy) => self.insert(flow, &vacancy),
+            Found::Nothing => None,
+        }
+    }
+
+    /// The entry with the key of a flow. Nearly always it is in the first place of the search.
+    #[inline]
+    pub(super) fn find(&mut self, flow: &KeyedFlow) -> Found {
+        let hash = self.seed.hash(flow);
         let mask = self.index.len() - 1;
         for probe in 0..PROBES {
             let at = low(hash).wrapping_add(probe) & mask;
             let place = self.index[at];
             if place == EMPTY {
-                return self.insert(flow, hash, at);
+                return Found::Vacancy(Vacancy { hash, at });
             }
             let number = number(place);
             if self.entries.get(number).is_some_and(|entry| entry.flow.has_key_of(flow)) {
-                return Some(number);
+                return Found::Entry(number);
             }
         }
         self.crowded = true;
-        None
+        Found::Nothing
     }
 
-    /// Makes an entry for a new talker; `at` is the first empty place of its search.
-    fn insert(&mut self, flow: &KeyedFlow, hash: u64, at: usize) -> Option<usize> {
-        self.distinct.add(hash);
-        let is_full = self.entries.len() == self.room;
+    /// True if the next talker changes the numbers of entries.
+    #[inline]
+    pub(super) const fn renumbers(&self) -> bool {
         let grows = SPARSE * (self.entries.len() + 1) > self.index.len()
             && 2 * self.index.len() <= self.index.capacity();
-        if is_full || grows {
+        self.entries.len() == self.room || grows
+    }
+
+    /// Makes an entry for a new talker, and returns its number. `None` if it finds no place.
+    pub(super) fn insert(&mut self, flow: &KeyedFlow, vacancy: &Vacancy) -> Option<usize> {
+        let Vacancy { hash, at } = *vacancy;
+        self.distinct.add(hash);
+        if self.renumbers() {
             return self.insert_anew(flow, hash);
         }
         let number = self.entries.len();

@@ -68,6 +68,13 @@ impl TalkerEntry {
         self.packets_several |= u64::from(!self.flow.is_same_flow(flow));
     }
 
+    /// Counts bytes and packets of flows that were counted before.
+    #[inline]
+    pub(in super::super) const fn count_known(&mut self, bytes: Bytes, packets: Packets) {
+        self.bytes += bytes.get();
+        self.packets_several += packets.get() << 1;
+    }
+
     /// Counts what another table has of its key.
     pub(super) fn merge(&mut self, other: &Self) {
         self.count(&other.flow, other.bytes(), other.packets());

@@ -12,9 +12,10 @@ use agent::account::interval::{Schedule, SharedSchedule};
 use agent::capture::ring::BlockPackets;
 use agent::capture::slot_counter::SlotCounter;
 use agent::capture::talker_counter::{SharedHost, TalkerCounter};
+use agent::talkers::flow_table::flow_tables;
 use agent::talkers::host::OwnHost;
 use agent::talkers::key::KeyAddress;
-use agent::talkers::table::{Seed, TALKERS, tables};
+use agent::talkers::table::{Seed, TALKERS};
 use clap::Args;
 use crossbeam_channel::{Receiver, Sender};
 use wire::{BootNs, WallNs};
@@ -199,7 +200,8 @@ fn accounting(
         after_ns: BootNs(boot_ns),
     };
     // All tables are one slot's: nothing seals it.
-    let (writer, mut taker) = bank(0, seed.map(|seed| tables(seed, TALKERS)).into_iter().collect());
+    let (writer, mut taker) =
+        bank(0, seed.map(|seed| flow_tables(seed, TALKERS)).into_iter().collect());
     let schedule = Schedule::new(500_000_000, BootNs(BOOT_NS), Offset::new(at(BOOT_NS)));
     let schedule = Arc::new(SharedSchedule::new(schedule));
     let hold = Duration::from_millis(20);

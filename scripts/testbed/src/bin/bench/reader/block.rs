@@ -195,7 +195,6 @@ pub fn talking(spread: Spread, blocks: usize) -> Blocks {
     const DESTINATION: usize = SOURCE + 4;
     const PROTOCOL: usize = MAC + 23;
     const FLAGS: usize = MAC + 34 + 13;
-    const SENDERS: u32 = 0x0B00_0000;
     const BEHIND: u32 = 0x0A00_0000;
     let mut all = uniform(60, blocks);
     let (mut random, mut new) = (7u64, 0);
@@ -214,12 +213,21 @@ pub fn talking(spread: Spread, blocks: usize) -> Blocks {
                 (new, None)
             }
         };
-        packet[SOURCE..DESTINATION].copy_from_slice(&(SENDERS + sender).to_be_bytes());
+        packet[SOURCE..DESTINATION].copy_from_slice(&scattered(sender).to_be_bytes());
         if let Some(behind) = behind {
             packet[DESTINATION..DESTINATION + 4].copy_from_slice(&(BEHIND + behind).to_be_bytes());
         }
     }
     all
+}
+
+/// An address of its own for each number, without order, as those of the internet.
+const fn scattered(number: u32) -> u32 {
+    // Each step can be undone (the finalizer of MurmurHash3).
+    let mut mixed = number;
+    mixed = (mixed ^ mixed >> 16).wrapping_mul(0x85EB_CA6B);
+    mixed = (mixed ^ mixed >> 13).wrapping_mul(0xC2B2_AE35);
+    mixed ^ mixed >> 16
 }
 
 /// The places of a block's packets.
