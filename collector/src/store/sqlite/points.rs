@@ -22,9 +22,9 @@ impl RowKey {
         [&self.client, &self.nic, &self.from, &self.to]
     }
 
-    /// True if a row starts within the range.
-    pub fn covers(&self, row: &Point) -> bool {
-        (self.from..self.to).contains(&row.start_ns.to_column())
+    /// True if what starts then is within the range.
+    pub fn covers(&self, start_ns: WallNs) -> bool {
+        (self.from..self.to).contains(&start_ns.to_column())
     }
 }
 

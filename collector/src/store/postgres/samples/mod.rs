@@ -25,7 +25,7 @@ use crate::store::pack::pack_each;
 use crate::store::rows::export::{self, Starts};
 use crate::store::rows::history::EVENT_FLAGS;
 use crate::store::rows::packed::stretches::{Unpacking, hour_of};
-use crate::store::rows::packed::unpack;
+use crate::store::rows::packed::{ROWS_MAX, bytes_of_starts, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::time::Time;
 
@@ -155,10 +155,9 @@ where
             return Ok(unpacking.row(row(&found)?));
         };
         let samples = number(&found, 1)?;
-        let rows = unpack(columns).filter(|rows| rows.len() as u64 == samples);
+        let rows = unpack_where(columns, samples, |start_ns| range.contains(&start_ns));
         let rows = rows.ok_or(DamagedSamples { first: Time(instant(&found, 0)?) })?;
-        let rows = rows.into_iter().filter(|row| range.contains(&row.start_ns));
-        Ok(unpacking.stretch(rows.map(&packed)))
+        Ok(unpacking.stretch(rows.into_iter().map(&packed)))
     };
     let found = found.map(Some).chain(stream::iter([None])).map(unpacked);
     Ok(found.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten())
@@ -173,18 +172,22 @@ pub(super) fn is_damage(failure: &Failure) -> bool {
 pub(super) async fn are_few(db: &Client, key: &RowKey, most: usize) -> Result<bool, Failure> {
     let Some(hot) = count(db, key, "hot_samples", most).await? else { return Ok(false) };
     let mut left = most as u64 - hot;
-    let select = "SELECT samples, CASE WHEN first < $3 OR time >= $4 THEN columns END, first
-                  FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
-                      AND time < $4 + interval '1 hour'";
+    let select = format!(
+        "SELECT samples, CASE WHEN first < $3 OR time >= $4
+             THEN substring(columns FROM 1 FOR {}) END, first
+         FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
+             AND time < $4 + interval '1 hour'",
+        bytes_of_starts(ROWS_MAX as u64)
+    );
     let range = time_ns(key.from)..time_ns(key.to);
-    let mut stretches = pin!(db.query_typed_raw(select, key.params()).await?);
+    let mut stretches = pin!(db.query_typed_raw(&select, key.params()).await?);
     while let Some(row) = stretches.try_next().await? {
         let rows = match row.try_get::<_, Option<&[u8]>>(1)? {
             None => number(&row, 0)?,
             Some(columns) => {
-                let rows =
-                    unpack(columns).ok_or(DamagedSamples { first: Time(instant(&row, 2)?) })?;
-                rows.iter().filter(|row| range.contains(&row.start_ns)).count() as u64
+                let starts = starts(columns);
+                let starts = starts.ok_or(DamagedSamples { first: Time(instant(&row, 2)?) })?;
+                starts.iter().filter(|start_ns| range.contains(start_ns)).count() as u64
             }
         };
         match left.checked_sub(rows) {

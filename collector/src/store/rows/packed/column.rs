@@ -6,7 +6,7 @@
 
 /// Numbers of a block. Shorter ones follow the traffic more closely, longer ones have fewer heads; between
 /// 64 and 256 it makes little difference.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 /// First byte of a column.
 const EQUAL: u8 = 0;

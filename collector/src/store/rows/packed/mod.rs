@@ -84,25 +84,67 @@ fn pack(rows: &[Point]) -> Vec<u8> {
 /// The rows of packed columns. `None` if these are damaged.
 #[must_use]
 pub fn unpack(packed: &[u8]) -> Option<Vec<Point>> {
-    let (format, mut rest) = packed.split_first()?;
-    let count = usize::try_from(number(&mut rest)?).ok()?;
-    if *format != FORMAT || count > ROWS_MAX {
-        return None;
+    rows_where(&mut Columns::of(packed)?, |_| true)
+}
+
+/// The starts of the rows of packed columns, of which only the first [`bytes_of_starts`] are needed. `None` if
+/// these are damaged.
+#[must_use]
+pub fn starts(packed: &[u8]) -> Option<Vec<WallNs>> {
+    let starts = Columns::of(packed)?.next(None)?;
+    Some(starts.into_iter().map(WallNs).collect())
+}
+
+/// Most bytes that come before the end of the starts of so many packed rows.
+#[must_use]
+pub const fn bytes_of_starts(rows: u64) -> u64 {
+    const HEAD: u64 = 32;
+    // A block has at most 12 bytes besides its numbers.
+    HEAD + rows * 8 + rows.div_ceil(column::BLOCK as u64) * 12
+}
+
+/// Reads packed columns in their order.
+struct Columns<'packed> {
+    rows: usize,
+    rest: &'packed [u8],
+}
+
+impl<'packed> Columns<'packed> {
+    fn of(packed: &'packed [u8]) -> Option<Self> {
+        let (format, mut rest) = packed.split_first()?;
+        let rows = usize::try_from(number(&mut rest)?).ok()?;
+        (*format == FORMAT && rows <= ROWS_MAX).then_some(Self { rows, rest })
     }
+
+    /// The next one. `like` is the column that it may be written like.
+    fn next(&mut self, like: Option<&[u64]>) -> Option<Vec<u64>> {
+        let len = usize::try_from(number(&mut self.rest)?).ok()?;
+        let (sum, numbers) = self.rest.split_first_chunk()?;
+        let (written, rest) = numbers.split_at_checked(len)?;
+        self.rest = rest;
+        let column = column::read(written, self.rows, like)?;
+        (checksum(&column) == u32::from_le_bytes(*sum)).then_some(column)
+    }
+}
+
+/// The rows of packed columns that start at a time to be kept: to make the others would take most of the time.
+fn rows_where(packed: &mut Columns<'_>, keep: impl Fn(WallNs) -> bool) -> Option<Vec<Point>> {
     let mut columns: [Vec<u64>; COLUMNS] = Default::default();
     for (at, like) in LIKE.into_iter().enumerate() {
-        let len = usize::try_from(number(&mut rest)?).ok()?;
-        let (sum, numbers) = rest.split_first_chunk()?;
-        let (written, after) = numbers.split_at_checked(len)?;
-        let column = column::read(written, count, like.map(|at| columns[at].as_slice()))?;
-        if checksum(&column) != u32::from_le_bytes(*sum) {
-            return None;
-        }
-        (columns[at], rest) = (column, after);
+        columns[at] = packed.next(like.map(|at| columns[at].as_slice()))?;
     }
-    let rows = (0..count).map(|row| point(std::array::from_fn(|at| columns[at][row])));
+    let kept = (0..packed.rows).filter(|row| keep(WallNs(columns[0][*row])));
+    let rows = kept.map(|row| point(std::array::from_fn(|at| columns[at][row])));
     let rows = rows.collect::<Option<Vec<_>>>()?;
-    rest.is_empty().then_some(rows)
+    packed.rest.is_empty().then_some(rows)
+}
+
+/// The rows of packed columns of so many rows that start at a time to be kept. `None` if the columns are
+/// damaged.
+#[must_use]
+pub fn unpack_where(packed: &[u8], rows: u64, keep: impl Fn(WallNs) -> bool) -> Option<Vec<Point>> {
+    let mut columns = Columns::of(packed).filter(|it| it.rows as u64 == rows)?;
+    rows_where(&mut columns, keep)
 }
 
 /// CRC-32 of a column's numbers, 8 bytes each, the lowest first.

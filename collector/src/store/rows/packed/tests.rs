@@ -180,3 +180,24 @@ fn an_hour_of_a_busy_nic_takes_25_bytes_a_row_and_of_a_silent_one_next_to_nothin
     let bytes = of(&silent);
     assert!(bytes < 0.2, "{bytes}");
 }
+
+proptest! {
+    #[test]
+    fn some_rows_are_unpacked_alone_and_their_starts_from_the_first_bytes(
+        rows in proptest::collection::vec(row(), 0..300),
+        from: u64,
+        to: u64,
+    ) {
+        let packed = pack(&rows);
+        let range = WallNs(from.min(to))..WallNs(from.max(to));
+        let some = unpack_where(&packed, rows.len() as u64, |start_ns| range.contains(&start_ns));
+        let expected: Vec<Point> =
+            rows.iter().filter(|row| range.contains(&row.start_ns)).cloned().collect();
+        prop_assert_eq!(some, Some(expected));
+        prop_assert_eq!(unpack_where(&packed, rows.len() as u64 + 1, |_| true), None);
+        let most = usize::try_from(bytes_of_starts(rows.len() as u64)).unwrap();
+        let begin = &packed[..packed.len().min(most)];
+        let expected: Vec<WallNs> = rows.iter().map(|row| row.start_ns).collect();
+        prop_assert_eq!(starts(begin), Some(expected));
+    }
+}

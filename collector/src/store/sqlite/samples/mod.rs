@@ -122,12 +122,12 @@ impl<'db> SampleReader<'db> {
         let range = *key;
         let packed = self.packed.query_map(key.params(), Stretch::read)?;
         let packed = packed.flat_map(move |stretch| {
-            let rows = stretch.map_err(Failure::from).and_then(|it| Ok(it.rows()?));
+            let rows = stretch.map_err(Failure::from).and_then(|it| Ok(it.rows_within(&range)?));
             let (rows, error) = match rows {
                 Ok(rows) => (rows, None),
                 Err(error) => (Vec::new(), Some(Err(error))),
             };
-            rows.into_iter().filter(move |row| range.covers(row)).map(Ok).chain(error)
+            rows.into_iter().map(Ok).chain(error)
         });
         Ok(Merged::of(packed, hot))
     }
@@ -149,8 +149,8 @@ impl<'db> SampleReader<'db> {
             let rows = match stretch::span(row)? {
                 (first, last, rows) if first >= from && last < to => rows,
                 _ => {
-                    let rows = Stretch::read(row)?.rows()?;
-                    bounded(rows.iter().filter(|row| key.covers(row)).count() as u64)
+                    let starts = Stretch::read(row)?.starts()?;
+                    bounded(starts.iter().filter(|start_ns| key.covers(**start_ns)).count() as u64)
                 }
             };
             left = left.saturating_sub(rows);
@@ -174,7 +174,7 @@ impl<'db> SampleReader<'db> {
             match Stretch::read(row)?.rows() {
                 Err(damaged) => faults.push(damaged.to_string()),
                 Ok(mut rows) => {
-                    rows.retain(|row| key.covers(row));
+                    rows.retain(|row| key.covers(row.start_ns));
                     let [rx_bytes, rx_packets, _, tx_bytes, tx_packets, _] =
                         PackedSums::of(&rows).counts;
                     let counts = [rx_bytes, tx_bytes, rx_packets, tx_packets];

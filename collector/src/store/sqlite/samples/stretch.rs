@@ -7,10 +7,11 @@ use rusqlite::{Connection, Row, params_from_iter};
 use wire::WallNs;
 
 use crate::store::rows::packed::stretches::HOUR;
-use crate::store::rows::packed::{Packed, PackedSums};
+use crate::store::rows::packed::{Packed, PackedSums, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{bounded, number};
+use crate::store::sqlite::points::RowKey;
 use crate::store::sqlite::tables::nics::NicIds;
 use crate::store::sqlite::wide::wide;
 use crate::time::Time;
@@ -89,9 +90,27 @@ impl Stretch {
 
     /// Its samples, by start.
     pub fn rows(&self) -> Result<Vec<Point>, DamagedStretch> {
+        self.packed.rows().ok_or_else(|| self.damaged())
+    }
+
+    const fn damaged(&self) -> DamagedStretch {
         let PackedSums { first_ns, last_ns, .. } = self.packed.sums;
-        let (first, last) = (Time(first_ns), Time(last_ns));
-        self.packed.rows().ok_or(DamagedStretch { id: self.id, first, last })
+        DamagedStretch { id: self.id, first: Time(first_ns), last: Time(last_ns) }
+    }
+
+    /// Its samples that start within a range, by start. If these are all, their sums are compared as well.
+    pub fn rows_within(&self, range: &RowKey) -> Result<Vec<Point>, DamagedStretch> {
+        let Packed { columns, sums } = &self.packed;
+        if range.covers(sums.first_ns) && range.covers(sums.last_ns) {
+            return self.rows();
+        }
+        let rows = unpack_where(columns, sums.rows, |start_ns| range.covers(start_ns));
+        rows.ok_or_else(|| self.damaged())
+    }
+
+    /// The starts of its samples.
+    pub fn starts(&self) -> Result<Vec<WallNs>, DamagedStretch> {
+        starts(&self.packed.columns).ok_or_else(|| self.damaged())
     }
 
     pub const fn sums(&self) -> &PackedSums {
