@@ -136,7 +136,8 @@ impl RetentionSection {
 pub struct WriterSection {
     /// Number of rows at which a batch is written at once; 1 to 1,000,000.
     pub max_rows: usize,
-    /// Longest time that a row waits for its batch; 1 ms to 1 min.
+    /// Longest time that a row waits for its batch; 1 ms to 1 min. Live rows may wait longer
+    /// ([`BatchLimits`]).
     pub max_delay: Interval,
     /// Most memory for waiting rows; 1 MiB to 64 GiB.
     pub max_memory: Size,

@@ -369,6 +369,9 @@ impl Served {
             }
             Accepted::Duplicate => {
                 metrics::counter!("netmon_collector_duplicates_total").increment(1);
+                if way == Way::Stream {
+                    self.ingest.writer.heed(unseen.session);
+                }
             }
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! Which commits of a session its connection is told of at once. It reads the others when it sends an
-//! acknowledgement, which saves waking it for each.
+//! Which commits of a session its connection is told of at once, and waits for. It reads the others when
+//! it sends an acknowledgement, which saves waking it for each; and they may come later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,11 @@ impl Heed {
         self.0.fetch_max(seq.get(), Ordering::Relaxed);
     }
 
+    /// True if somebody waits for the commit of a record whose first number is `first`.
+    pub(super) fn includes(&self, first: Seq) -> bool {
+        first.get() <= self.0.load(Ordering::Relaxed)
+    }
+
     /// True if the commits after `committed` begin with one to be told. The lock of the progress orders
     /// this with [`Heed::up_to`].
     pub(super) fn covers(&self, committed: Seq) -> bool {
@@ -47,6 +52,7 @@ mod tests {
         heed.up_to(Seq(3));
         assert!(heed.covers(Seq(4)), "the next may be 5");
         assert!(!heed.covers(Seq(5)));
+        assert_eq!([5, 6].map(|first| heed.includes(Seq(first))), [true, false]);
         assert!(Heed::all().covers(Seq(u64::MAX - 1)));
     }
 }

@@ -3,6 +3,8 @@
 
 mod commit;
 mod heed;
+mod limits;
+mod memory;
 mod queue;
 mod state;
 mod told;
@@ -12,27 +14,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use settings::InFull;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::Seq;
-use wire::codec::frame_size;
 use wire::frame::Frame;
 use wire::id::SessionId;
 
 use self::commit::{Outcome, commit};
 pub use self::heed::Heed;
+pub use self::limits::BatchLimits;
+use self::memory::WriterMemory;
+pub use self::memory::{ClientShare, Reservation};
+pub use self::queue::OpenSession;
 use self::queue::Queue;
-pub use self::queue::{BatchLimits, OpenSession};
 pub use self::state::StoreState;
 use self::state::{as_f64, set_state};
 use crate::store::commit::{Plan, Strikes};
 use crate::store::dates::Dates;
 use crate::store::{Epoch, Store};
 use crate::time::{boot, now_ns};
-
-/// Unit in which memory is reserved, bytes.
-const MEMORY_UNIT: usize = 256;
 
 /// Most commands that are taken before the next look at what is due. They take microseconds.
 const COMMANDS: usize = 256;
@@ -84,29 +85,12 @@ impl Surroundings {
     }
 }
 
-/// Memory reserved for a frame on its way to the store.
-#[derive(Debug)]
-pub struct Reservation {
-    _permit: OwnedSemaphorePermit,
-    _of_client: OwnedSemaphorePermit,
-}
-
-/// A client's share of the memory for frames on their way to the store.
-#[derive(Debug, Clone)]
-pub struct ClientShare(Arc<Semaphore>);
-
-impl ClientShare {
-    /// A share of `bytes`, with room for at least the longest frame.
-    #[must_use]
-    pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(memory_units(bytes))))
-    }
-}
-
 #[derive(Debug)]
 enum Command {
     Open(OpenSession, Told),
     Frame { epoch: Epoch, frame: Frame, reservation: Reservation },
+    Heed(SessionId),
+    Hurry,
     Close { session: SessionId, epoch: Epoch },
 }
 
@@ -114,7 +98,7 @@ enum Command {
 #[derive(Debug, Clone)]
 pub struct WriterHandle {
     commands: mpsc::UnboundedSender<Command>,
-    memory: Arc<Semaphore>,
+    memory: WriterMemory,
     state: watch::Receiver<StoreState>,
     held: Option<watch::Receiver<StoreState>>,
 }
@@ -136,17 +120,19 @@ impl WriterHandle {
     /// Reserves memory for a frame if there is any left.
     #[must_use]
     pub fn try_reserve(&self, frame: &Frame, share: &ClientShare) -> Option<Reservation> {
-        let of_client = share.0.clone().try_acquire_many_owned(units(frame)).ok()?;
-        let permit = self.memory.clone().try_acquire_many_owned(units(frame)).ok()?;
-        Some(Reservation { _permit: permit, _of_client: of_client })
+        self.memory.try_reserve(frame, share)
     }
 
     /// Waits for memory for a frame. `None` once the writer has stopped.
     pub async fn reserve(&self, frame: &Frame, share: &ClientShare) -> Option<Reservation> {
-        // A client waiting for its own share holds up nobody else.
-        let of_client = share.0.clone().acquire_many_owned(units(frame)).await.ok()?;
-        let permit = self.memory.clone().acquire_many_owned(units(frame)).await.ok()?;
-        Some(Reservation { _permit: permit, _of_client: of_client })
+        let _gone = self.commands.send(Command::Hurry);
+        self.memory.reserve(frame, share).await
+    }
+
+    /// Somebody waits for the commit of a session's frames that were handed over before. Those handed
+    /// over later are known by [`Heed`].
+    pub fn heed(&self, session: SessionId) {
+        let _gone = self.commands.send(Command::Heed(session));
     }
 
     /// Hands over the next frame of a session that was opened under `epoch`.
@@ -180,18 +166,6 @@ impl WriterHandle {
     }
 }
 
-/// Units of an amount of memory, with room for at least the longest frame, which could never pass
-/// otherwise.
-fn memory_units(bytes: usize) -> usize {
-    let units = bytes.max(wire::codec::LEN_MAX as usize) / MEMORY_UNIT;
-    units.min(Semaphore::MAX_PERMITS)
-}
-
-fn units(frame: &Frame) -> u32 {
-    let bytes = frame_size(frame);
-    u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX)
-}
-
 /// The running writer.
 #[derive(Debug)]
 pub struct Writer {
@@ -214,7 +188,7 @@ impl Writer {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (state, state_receiver) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let memory = Arc::new(Semaphore::new(memory_units(max_memory)));
+        let memory = WriterMemory::new(max_memory);
         let held = surroundings.held.clone();
         let handle = WriterHandle { commands, memory, state: state_receiver, held };
         let running = Running {
@@ -308,7 +282,9 @@ impl Running {
                 }
                 let now = self.started.elapsed();
                 if may && due.is_some_and(|due| stopping || due <= now) {
-                    committing = Some(self.begin(std::mem::take(&mut strikes), news.clone()));
+                    let now = if stopping { Duration::MAX } else { now };
+                    let strikes = std::mem::take(&mut strikes);
+                    committing = Some(self.begin(now, strikes, news.clone()));
                 }
             }
             metrics::gauge!("netmon_collector_queue_rows").set(as_f64(self.queue.rows()));
@@ -341,10 +317,15 @@ impl Running {
         }
     }
 
-    /// Begins to commit the frames that are due.
-    fn begin(&mut self, strikes: Strikes, news: mpsc::UnboundedSender<Outcome>) -> Committing {
+    /// Begins to commit the frames that are due at `now`.
+    fn begin(
+        &mut self,
+        now: Duration,
+        strikes: Strikes,
+        news: mpsc::UnboundedSender<Outcome>,
+    ) -> Committing {
         self.queue.limit(self.limits.suited(self.store.is_spread()));
-        let (mut batch, reservations) = self.queue.take();
+        let (mut batch, reservations) = self.queue.take(now);
         batch.near = self.surroundings.dates.near(now_ns(), boot());
         let (store, state, started) = (self.store.clone(), self.state.clone(), self.started);
         let plan = Plan::new(batch, strikes, started.elapsed());
@@ -389,9 +370,19 @@ impl Running {
                 self.queue.open(open);
             }
             Command::Frame { epoch, frame, reservation } => {
-                self.queue.add(epoch, frame, reservation, self.started.elapsed());
+                let (session, first, now) =
+                    (frame.session, frame.first_seq, self.started.elapsed());
+                if self.queue.add(epoch, frame, reservation, now)
+                    && self.sessions.get(&session).is_some_and(|told| told.heed.includes(first))
+                {
+                    self.queue.heed(session, now);
+                }
             }
+            Command::Heed(session) => self.queue.heed(session, self.started.elapsed()),
+            Command::Hurry => self.queue.hurry(self.started.elapsed()),
             Command::Close { session, epoch } => {
+                // Its agent may come back soon and ask what is committed.
+                self.queue.heed(session, self.started.elapsed());
                 self.queue.close(session, epoch);
                 self.forget(session, epoch);
             }

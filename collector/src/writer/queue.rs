@@ -8,32 +8,9 @@ use wire::codec::frame_size;
 use wire::frame::Frame;
 use wire::id::{ClientId, SessionId};
 
+use super::limits::BatchLimits;
 use crate::store::rows::split::rows;
 use crate::store::{Batch, Epoch, SessionBatch};
-
-/// When a batch is committed, and its size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Number of rows that makes a batch due at once. A batch exceeds it only by its last frame.
-    pub max_rows: usize,
-    /// How long a frame waits for others.
-    pub max_delay: Duration,
-}
-
-impl BatchLimits {
-    /// The default.
-    pub const DEFAULT: Self = Self { max_rows: 20_000, max_delay: Duration::from_millis(200) };
-
-    /// The default for rows spread over several servers: there a commit costs some 3 ms per shard in
-    /// addition to its rows. [`MAX_BYTES`] hold this many rows.
-    const SPREAD: Self = Self { max_rows: 80_000, max_delay: Duration::from_millis(800) };
-
-    /// Adapts the default to a store whose rows are spread over several servers, or not.
-    #[must_use]
-    pub fn suited(self, is_spread: bool) -> Self {
-        if is_spread && self == Self::DEFAULT { Self::SPREAD } else { self }
-    }
-}
 
 /// Size of a batch, unpacked, which only its last frame may exceed, bytes. Four times the size of
 /// 20,000 rows of samples; mixes are longer.
@@ -58,6 +35,8 @@ struct Waiting<P> {
     frames: VecDeque<(Frame, P)>,
     /// Number of rows of the frames.
     rows: usize,
+    /// Somebody waits for the commit of one of the frames.
+    heeded: bool,
     closed: bool,
 }
 
@@ -95,15 +74,17 @@ pub struct Queue<P> {
     limits: BatchLimits,
     sessions: HashMap<SessionId, Waiting<P>>,
     rows: usize,
-    /// Since when the oldest frame has waited.
+    /// Since when the oldest frame has waited, or earlier.
     since: Option<Duration>,
+    /// Since when somebody has waited for a commit.
+    heeded: Option<Duration>,
 }
 
 impl<P> Queue<P> {
     /// An empty queue.
     #[must_use]
     pub fn new(limits: BatchLimits) -> Self {
-        Self { limits, sessions: HashMap::new(), rows: 0, since: None }
+        Self { limits, sessions: HashMap::new(), rows: 0, since: None, heeded: None }
     }
 
     /// Changes the limits of further batches.
@@ -115,7 +96,8 @@ impl<P> Queue<P> {
     /// refuse them, and the agent sends them again.
     pub fn open(&mut self, open: OpenSession) {
         let session = open.session;
-        let waiting = Waiting { open, frames: VecDeque::new(), rows: 0, closed: false };
+        let (frames, rows) = (VecDeque::new(), 0);
+        let waiting = Waiting { open, frames, rows, heeded: false, closed: false };
         if let Some(old) = self.sessions.insert(session, waiting) {
             self.rows -= old.rows;
         }
@@ -132,7 +114,7 @@ impl<P> Queue<P> {
     }
 
     /// Adds the next frame of a session. False if the session was opened again or closed since; the
-    /// agent sends the frame again.
+    /// agent sends the frame again. If somebody waits for its commit, call [`Queue::heed`] too.
     pub fn add(&mut self, epoch: Epoch, frame: Frame, permit: P, now: Duration) -> bool {
         match self.sessions.get_mut(&frame.session) {
             Some(waiting) if waiting.open.epoch == epoch => {
@@ -146,19 +128,44 @@ impl<P> Queue<P> {
         }
     }
 
+    /// Somebody waits for the commit of a session's frames.
+    pub fn heed(&mut self, session: SessionId, now: Duration) {
+        let found = self.sessions.get_mut(&session);
+        if let Some(waiting) = found.filter(|waiting| !waiting.frames.is_empty()) {
+            waiting.heeded = true;
+            self.heeded.get_or_insert(now);
+        }
+    }
+
+    /// Somebody waits for memory that waiting frames take: all are due after the usual delay.
+    pub fn hurry(&mut self, now: Duration) {
+        let since = (now + self.limits.max_delay).saturating_sub(self.limits.unheeded_delay());
+        self.since = self.since.map(|waited| waited.min(since));
+    }
+
     /// When the next batch is due; `None` if nothing waits. A time in the past means at once.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
-        let full = self.rows >= self.limits.max_rows;
-        self.since.map(|since| if full { Duration::ZERO } else { since + self.limits.max_delay })
+        let all = self.all_due()?;
+        let heeded = self.heeded.map(|since| since + self.limits.max_delay);
+        Some(heeded.map_or(all, |heeded| heeded.min(all)))
     }
 
-    /// Takes the next batch. If not everything fits, clients get equal shares, and unused parts go to
-    /// the others. So a client that delivers much waits, and the rest don't.
-    pub fn take(&mut self) -> (Batch, Vec<P>) {
+    /// When all frames are due.
+    fn all_due(&self) -> Option<Duration> {
+        let since = self.since?;
+        let at_once = since.is_zero() || self.rows >= self.limits.max_rows;
+        Some(if at_once { Duration::ZERO } else { since + self.limits.unheeded_delay() })
+    }
+
+    /// Takes the next batch: of all sessions once all are due, before that of those whose commit
+    /// somebody waits for. If not everything fits, clients get equal shares, and unused parts go to the
+    /// others. So a client that delivers much waits, and the rest don't.
+    pub fn take(&mut self, now: Duration) -> (Batch, Vec<P>) {
+        let all = self.all_due().is_some_and(|due| due <= now);
         let mut clients: HashMap<ClientId, (usize, Vec<SessionId>)> = HashMap::new();
         for (session, waiting) in &self.sessions {
-            if !waiting.frames.is_empty() {
+            if !waiting.frames.is_empty() && (all || waiting.heeded) {
                 let (rows, sessions) = clients.entry(waiting.open.client.clone()).or_default();
                 *rows += waiting.rows;
                 sessions.push(*session);
@@ -177,12 +184,11 @@ impl<P> Queue<P> {
             room = room.less(share.less(left));
         }
         self.rows = self.sessions.values().map(|it| it.rows).sum();
-        if self.rows == 0 && self.sessions.values().all(|it| it.frames.is_empty()) {
-            self.since = None;
-        } else {
-            // The rest has waited long enough.
-            self.since = Some(Duration::ZERO);
-        }
+        let rest = || self.sessions.values().filter(|it| !it.frames.is_empty());
+        // What found no room has waited long enough.
+        let heeded = rest().any(|it| it.heeded).then_some(Duration::ZERO);
+        let since = rest().next().and(if all { Some(Duration::ZERO) } else { self.since });
+        (self.heeded, self.since) = (heeded, since);
         for taken in &sessions {
             self.forget_closed(taken.session);
         }
@@ -205,6 +211,7 @@ impl<P> Queue<P> {
             frames.push(frame);
             permits.push(permit);
         }
+        waiting.heeded &= !waiting.frames.is_empty();
         let last = frames.last()?.last_seq;
         let OpenSession { client, session, epoch, committed } = waiting.open.clone();
         waiting.open.committed = last;
@@ -241,6 +248,9 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// When all is due.
+    const LATE: Duration = Duration::from_secs(3600);
+
     fn open(session: u64, epoch: u64, committed: u64) -> OpenSession {
         OpenSession {
             client: ClientId::new("web").unwrap(),
@@ -276,12 +286,60 @@ mod tests {
         assert_eq!(queue.due(), None);
         assert!(queue.add(Epoch(1), frame(1, 1, 2), (), 5 * MS));
         assert!(queue.add(Epoch(1), frame(1, 2, 2), (), 50 * MS));
-        assert_eq!(queue.due(), Some(205 * MS));
+        assert_eq!(queue.due(), Some(1005 * MS));
         assert!(queue.add(Epoch(1), frame(1, 3, 6), (), 60 * MS));
         assert_eq!((queue.due(), queue.rows()), (Some(Duration::ZERO), 10));
-        let (batch, permits) = queue.take();
+        let (batch, permits) = queue.take(LATE);
         assert_eq!((batch.sessions[0].expected, batch.sessions[0].frames.len()), (Seq(0), 3));
         assert_eq!((permits.len(), queue.due(), queue.rows()), (3, None, 0));
+    }
+
+    #[test]
+    fn a_commit_that_somebody_waits_for_comes_sooner_and_takes_only_those_sessions() {
+        let mut queue = queue();
+        queue.open(open(2, 1, 0));
+        queue.heed(SessionId::new(1), 3 * MS);
+        assert_eq!(queue.due(), None, "nothing to commit");
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), 5 * MS));
+        assert!(queue.add(Epoch(1), frame(2, 1, 1), (), 50 * MS));
+        queue.heed(SessionId::new(2), 60 * MS);
+        queue.heed(SessionId::new(2), 90 * MS);
+        assert_eq!(queue.due(), Some(260 * MS));
+        let (batch, _) = queue.take(260 * MS);
+        let sessions: Vec<_> = batch.sessions.iter().map(|it| it.session.get()).collect();
+        assert_eq!((sessions, queue.due(), queue.rows()), (vec![2], Some(1005 * MS), 1));
+        assert!(queue.add(Epoch(1), frame(2, 2, 1), (), 900 * MS), "heeded no more");
+        assert_eq!(queue.due(), Some(1005 * MS));
+        assert_eq!(queue.take(1005 * MS).0.sessions.len(), 2);
+        assert_eq!((queue.due(), queue.rows()), (None, 0));
+    }
+
+    #[test]
+    fn heeded_frames_that_found_no_room_are_due_at_once_and_the_others_are_not() {
+        let mut queue = queue();
+        queue.open(open(2, 1, 0));
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
+        for seq in 1..=16 {
+            assert!(queue.add(Epoch(1), frame(2, seq, 0), (), 2 * MS));
+        }
+        queue.heed(SessionId::new(2), 2 * MS);
+        let take = |queue: &mut Queue<()>| queue.take(202 * MS).0.sessions[0].frames.len();
+        assert_eq!((take(&mut queue), queue.due()), (10, Some(Duration::ZERO + 200 * MS)));
+        assert_eq!((take(&mut queue), queue.due()), (6, Some(1001 * MS)));
+        assert_eq!(queue.rows(), 1);
+    }
+
+    #[test]
+    fn when_somebody_waits_for_memory_all_is_due_after_the_usual_delay() {
+        let mut queue = queue();
+        queue.hurry(MS);
+        assert_eq!(queue.due(), None, "nothing waits");
+        assert!(queue.add(Epoch(1), frame(1, 1, 1), (), 2005 * MS));
+        queue.hurry(2100 * MS);
+        queue.hurry(2200 * MS);
+        assert_eq!(queue.due(), Some(2300 * MS));
+        assert_eq!(queue.take(2300 * MS).0.sessions.len(), 1);
+        assert_eq!(queue.due(), None);
     }
 
     #[test]
@@ -298,7 +356,7 @@ mod tests {
         }
         assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         let taken = |queue: &mut Queue<()>| {
-            let (batch, permits) = queue.take();
+            let (batch, permits) = queue.take(LATE);
             assert_eq!((batch.rows(), permits.len()), (10, 10));
             let frames = |session| {
                 let mut found = batch.sessions.iter().filter(|it| it.session.get() == session);
@@ -321,7 +379,7 @@ mod tests {
             assert!(queue.add(Epoch(1), frame(1, seq, if seq == 30 { 900 } else { 0 }), (), MS));
         }
         let taken =
-            std::iter::from_fn(|| queue.due().map(|_| queue.take().0.sessions[0].frames.len()));
+            std::iter::from_fn(|| queue.due().map(|_| queue.take(LATE).0.sessions[0].frames.len()));
         assert_eq!(taken.collect::<Vec<_>>(), [10, 10, 10]);
     }
 
@@ -329,9 +387,9 @@ mod tests {
     fn each_batch_expects_what_the_one_before_commits() {
         let mut queue = queue();
         assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
-        queue.take();
+        queue.take(LATE);
         assert!(queue.add(Epoch(1), frame(1, 2, 1), (), MS));
-        assert_eq!(queue.take().0.sessions[0].expected, Seq(1));
+        assert_eq!(queue.take(LATE).0.sessions[0].expected, Seq(1));
     }
 
     #[test]
@@ -341,7 +399,7 @@ mod tests {
         queue.open(open(1, 2, 0));
         assert!(!queue.add(Epoch(1), frame(1, 2, 1), (), MS), "the earlier connection's");
         assert!(queue.add(Epoch(2), frame(1, 1, 1), (), MS));
-        assert_eq!(queue.take().0.sessions[0].frames.len(), 1);
+        assert_eq!(queue.take(LATE).0.sessions[0].frames.len(), 1);
         queue.refuse(SessionId::new(1), Epoch(1));
         assert!(queue.add(Epoch(2), frame(1, 2, 1), (), MS), "an old refusal is of no concern");
     }
@@ -351,7 +409,7 @@ mod tests {
         let mut queue = queue();
         assert!(queue.add(Epoch(1), frame(1, 1, 1), (), MS));
         queue.close(SessionId::new(1), Epoch(1));
-        assert_eq!(queue.take().0.sessions.len(), 1);
+        assert_eq!(queue.take(LATE).0.sessions.len(), 1);
         assert!(queue.sessions.is_empty());
         queue.open(open(2, 1, 0));
         queue.close(SessionId::new(2), Epoch(1));
