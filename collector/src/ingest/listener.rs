@@ -16,6 +16,7 @@ use wire::advice::Advised;
 use super::agent;
 use super::limits::{self, Handshakes, Origin, Quotas, Slot, Step};
 use super::shared::Ingest;
+use super::socket::PacedRuntime;
 use crate::identity::{CLOSE_REFUSED, Identity, IdentityError, Peer, on_handshake_error};
 use crate::listen;
 use crate::time::{ClockSteps, boot, now_ns};
@@ -108,7 +109,7 @@ impl Listener {
             ingest.identity.endpoint_config(),
             Some(server_config),
             socket,
-            Arc::new(quinn::TokioRuntime),
+            Arc::new(PacedRuntime::new()),
         );
         Ok(Self { endpoint: endpoint.map_err(bind_error)?, ingest })
     }

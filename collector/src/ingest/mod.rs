@@ -17,6 +17,7 @@ mod second_host;
 mod sessions;
 mod shared;
 mod shared_claims;
+mod socket;
 
 pub use self::claims::ConnectedHosts;
 pub use self::limits::{ClientLimits, Quotas, TotalLimits};
