@@ -1,11 +1,12 @@
 //! Whether a connected agent may stay: until its client is revoked or its certificate expires.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::UnixTime;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{Sleep, sleep};
 use wire::certificate::{Validity, utc};
 
 use super::own::Identity;
@@ -26,7 +27,8 @@ pub struct Standing {
     agent: Agent,
     end: Ending,
     news: watch::Receiver<()>,
-    look_at: tokio::time::Instant,
+    /// Until the next check.
+    look: Pin<Box<Sleep>>,
 }
 
 impl Standing {
@@ -35,14 +37,14 @@ impl Standing {
     pub fn new(identity: Arc<Identity>, agent: Agent) -> Self {
         let end = Ending::new(agent.validity, UnixTime::now(), boot());
         let news = identity.revocation_news();
-        Self { identity, agent, end, news, look_at: tokio::time::Instant::now() }
+        Self { identity, agent, end, news, look: Box::pin(sleep(Duration::ZERO)) }
     }
 
     /// The agent got its next certificate over this connection, which uses it from now on.
     pub fn renew(&mut self, agent: Agent) {
         self.end = Ending::new(agent.validity, UnixTime::now(), boot());
         self.agent = agent;
-        self.look_at = tokio::time::Instant::now();
+        self.look.as_mut().reset(tokio::time::Instant::now());
     }
 
     /// The agent according to its newest certificate.
@@ -58,7 +60,7 @@ impl Standing {
             tokio::select! {
                 // Never closes, because the identity owned here holds the sender.
                 _ = self.news.changed() => {}
-                () = sleep_until(self.look_at) => {}
+                () = self.look.as_mut() => {}
             }
             let (now, boot) = (UnixTime::now(), boot());
             if self.identity.is_revoked(&self.agent, Instant::now()) {
@@ -68,7 +70,8 @@ impl Standing {
                 let (ended, now) = (utc(self.agent.validity.not_after), utc(now));
                 return PeerError::Ended { ended, now };
             }
-            self.look_at = tokio::time::Instant::now() + self.end.look_in(boot);
+            let next = tokio::time::Instant::now() + self.end.look_in(boot);
+            self.look.as_mut().reset(next);
         }
     }
 }

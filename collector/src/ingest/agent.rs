@@ -255,9 +255,14 @@ impl Served {
         let connection = self.connection.clone();
         let mut datagrams = pin!(connection.read_datagram());
         let mut streams = pin!(connection.accept_bi());
+        let (mut ack, mut ack_set) = (pin!(sleep_until(self.started.into())), None);
         loop {
             let inventory_due = self.inventory.as_ref().map_or(self.started, |(_, due)| *due);
-            let ack_due = self.sessions.ack_due();
+            // To set a timer takes a lock, so it is set only when its time changes.
+            if ack_set != self.sessions.ack_due() {
+                ack_set = self.sessions.ack_due();
+                ack.as_mut().reset((self.started + ack_set.unwrap_or_default()).into());
+            }
             tokio::select! {
                 datagram = &mut datagrams => {
                     datagrams.set(connection.read_datagram());
@@ -286,7 +291,7 @@ impl Served {
                         return Err(reason);
                     }
                 }
-                () = sleep_until((self.started + ack_due.unwrap_or_default()).into()), if ack_due.is_some() => {
+                () = &mut ack, if ack_set.is_some() => {
                     self.read_progress();
                     for ack in self.sessions.take_acks(self.started.elapsed()) {
                         control.write(&Message::Ack(ack)).await?;
