@@ -85,8 +85,10 @@ struct SendRoom {
 
 /// The first fixed moment that isn't before `time`.
 fn moment(time: Duration) -> Duration {
-    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
-    TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    let past = time.as_nanos() % TICK.as_nanos();
+    // Less than a tick.
+    let past = Duration::from_nanos(u64::try_from(past).unwrap_or_default());
+    if past.is_zero() { time } else { time + (TICK - past) }
 }
 
 impl ReadPace {
@@ -165,6 +167,15 @@ impl PacedSocket {
         Ok(Self { started, socket, state, receiving, full: AtomicBool::new(false) })
     }
 
+    /// The next fixed moment.
+    fn after_now(&self) -> Instant {
+        at(self.started, Instant::now() + Duration::from_nanos(1))
+    }
+
+    fn next_moment(&self) -> Awaited {
+        Awaited::Moment(Box::pin(sleep_until(self.after_now())))
+    }
+
     /// Reads once what has arrived.
     fn read(&self, bufs: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
         self.state.recv((&self.socket).into(), bufs, meta)
@@ -195,15 +206,21 @@ impl AsyncUdpSocket for PacedSocket {
             let read = match awaited {
                 Awaited::Packet(socket) => {
                     ready!(socket.poll_recv_ready(cx))?;
-                    // Errors are of packets sent earlier, and reading clears them.
-                    socket.try_io(Interest::READABLE, || self.read(bufs, meta)).ok()
+                    match socket.try_io(Interest::READABLE, || self.read(bufs, meta)) {
+                        Ok(count) => Some(count),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                        // Of a packet sent earlier: reading clears it. If it stays, it is met at moments.
+                        Err(_) => {
+                            *awaited = self.next_moment();
+                            continue;
+                        }
+                    }
                 }
                 Awaited::Moment(sleep) => {
                     ready!(Future::poll(sleep.as_mut(), cx));
                     let read = self.read(bufs, meta).ok();
                     if read.is_none_or(|count| count < meta.len()) {
-                        let after = Instant::now() + Duration::from_nanos(1);
-                        sleep.as_mut().reset(at(self.started, after));
+                        sleep.as_mut().reset(self.after_now());
                     }
                     read
                 }
@@ -213,10 +230,7 @@ impl AsyncUdpSocket for PacedSocket {
             });
             pace.on_read(packets, self.started.elapsed());
             match awaited {
-                Awaited::Packet(_) if pace.paced => {
-                    let next = at(self.started, Instant::now());
-                    *awaited = Awaited::Moment(Box::pin(sleep_until(next)));
-                }
+                Awaited::Packet(_) if pace.paced => *awaited = self.next_moment(),
                 Awaited::Moment(_) if !pace.paced => *awaited = Awaited::packet(&self.socket)?,
                 _ => {}
             }
@@ -287,6 +301,9 @@ mod tests {
         let us = Duration::from_micros;
         let moments = [0, 1, 1999, 2000, 2001].map(|time| moment(us(time)));
         assert_eq!(moments, [0, 2000, 2000, 2000, 4000].map(us));
+        // However long the collector runs.
+        let years = Duration::from_secs(10 * 365 * 86_400);
+        assert_eq!(moment(years + us(1)), years + TICK);
     }
 
     /// Reads until this many packets have come.
