@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 use wire::WallNs;
 
 use super::stretch::{self, PackedRow};
@@ -17,6 +17,7 @@ use crate::store::postgres::partition::{Partition, Table};
 use crate::store::postgres::session::{time, time_ns};
 use crate::store::postgres::tables::nics::NicIds;
 use crate::store::postgres::values::point;
+use crate::store::rows::export;
 use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
 use crate::store::rows::proof::Sums;
 use crate::store::rows::series::Point;
@@ -96,7 +97,8 @@ async fn pack_stretch(db: &Client, nic: NicIds, until: SystemTime) -> Result<Opt
     let (before, next) = neighbours(db, nic, first, hour).await?;
     let to = next.unwrap_or(hour[1]).min(hour[1]).min(until);
     let to = end(db, nic, [first, to]).await?.unwrap_or(to);
-    let (mut rows, sums) = take(db, nic, [first, to]).await?;
+    let sums = sums(db, nic, [first, to]).await?;
+    let mut rows = take(db, nic, [first, to]).await?;
     let differs = || Failure::failed("packed samples differ from what was packed");
     if sums != sums_of(&rows) {
         return Err(differs());
@@ -152,55 +154,42 @@ async fn end(
     Ok(db.query_typed_opt(&select, &params).await?.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// The figures of a sample as [`point`] reads them. A cast has the name of its column.
-const FIGURES: &str = "time, interval_ns, rx_bytes, rx_packets::bigint, rx_captured::bigint,
-    rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_bytes, tx_packets::bigint, tx_captured::bigint,
-    tx_peak_1ms_bytes, tx_peak_10ms_bytes, drops::bigint, flags";
+/// Number and sums of the samples of a range.
+async fn sums(
+    db: &Client,
+    nic: NicIds,
+    [from, to]: [SystemTime; 2],
+) -> Result<(u64, Sums), Failure> {
+    let select =
+        "SELECT count(*), coalesce(sum(rx_bytes), 0)::text, coalesce(sum(tx_bytes), 0)::text,
+             coalesce(sum(rx_packets), 0)::text, coalesce(sum(tx_packets), 0)::text
+         FROM hot_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4";
+    let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
+    let row = db.query_typed_one(select, &params).await?;
+    let count: i64 = row.try_get(0)?;
+    let sum = |at| {
+        let text: &str = row.try_get(at)?;
+        text.parse().map_err(|_| Failure::failed(format!("{text:?} is no sum of samples")))
+    };
+    Ok((count.unsigned_abs(), Sums::from_array([sum(1)?, sum(2)?, sum(3)?, sum(4)?])))
+}
 
-/// Place of number and sums behind [`FIGURES`]: in a row of their own.
-const SUMS: usize = 14;
-
-/// Deletes the samples of a range and returns them, by start, with their number and sums as the database adds them
-/// up. One statement: of a NIC there is one sample on each page of the table, and to look at it twice would take
-/// most of the time.
+/// Deletes the samples of a range and returns them, by start.
 async fn take(
     db: &Client,
     nic: NicIds,
     [from, to]: [SystemTime; 2],
-) -> Result<(Vec<Point>, (u64, Sums)), Failure> {
+) -> Result<Vec<Point>, Failure> {
     let delete = format!(
-        "WITH taken AS (DELETE FROM hot_samples
-             WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4 RETURNING {FIGURES})
-         SELECT taken.*, NULL::text[] FROM taken
-         UNION ALL
-         SELECT taken.*, of_all.sums FROM (
-             SELECT ARRAY[count(*)::text, coalesce(sum(rx_bytes), 0)::text,
-                 coalesce(sum(tx_bytes), 0)::text, coalesce(sum(rx_packets), 0)::text,
-                 coalesce(sum(tx_packets), 0)::text] AS sums FROM taken
-         ) of_all LEFT JOIN taken ON false"
+        "DELETE FROM hot_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+         RETURNING {}",
+        export::columns(false)
     );
     let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
-    let (mut rows, mut sums) = (Vec::new(), None);
-    for row in db.query_typed(&delete, &params).await? {
-        match row.try_get::<_, Option<Vec<String>>>(SUMS)? {
-            None => rows.push(point(&row)?),
-            Some(of_all) => sums = Some(read_sums(&of_all)?),
-        }
-    }
-    rows.sort_by_key(|row: &Point| row.start_ns);
-    Ok((rows, sums.ok_or_else(|| Failure::failed("the database added up no samples"))?))
-}
-
-/// Number and sums.
-fn read_sums(texts: &[String]) -> Result<(u64, Sums), Failure> {
-    let sums: Option<Vec<i128>> = texts.iter().map(|text| text.parse().ok()).collect();
-    let read = sums.as_deref().and_then(|sums| match sums {
-        [number, sums @ ..] => Some((u64::try_from(*number).ok()?, sums.try_into().ok()?)),
-        [] => None,
-    });
-    let (number, sums) =
-        read.ok_or_else(|| Failure::failed(format!("{texts:?} are no sums of samples")))?;
-    Ok((number, Sums::from_array(sums)))
+    let rows = db.query_typed(&delete, &params).await?;
+    let mut rows: Vec<Point> = rows.iter().map(|row: &Row| point(row)).collect::<Result<_, _>>()?;
+    rows.sort_by_key(|row| row.start_ns);
+    Ok(rows)
 }
 
 fn key(nic: &NicIds) -> [(&(dyn ToSql + Sync), Type); 2] {
