@@ -11,7 +11,7 @@ use super::handover::{Handover, Seal};
 use super::sync::{AtomicU64, Ordering};
 use super::talker_cells::TalkerCells;
 use crate::talkers::flow_table::{FlowTable, FlowTables};
-use crate::talkers::table::TalkerTable;
+use crate::talkers::table::TalkerTablesRef;
 
 /// Slots of a bank. With intervals of 10 ms the sampler may stand still for half a second before
 /// packets are counted in another slot than their own.
@@ -259,7 +259,7 @@ impl BankTaker {
 
     /// Shows the tables of a slot, and of all before it, and empties them.
     /// Only once the seal of that slot is left: after [`BankTaker::take`] gave its tally.
-    pub fn take_talkers(&mut self, slot: u64, mut each: impl FnMut([&TalkerTable; 2])) {
+    pub fn take_talkers(&mut self, slot: u64, mut each: impl FnMut(TalkerTablesRef<'_>)) {
         self.0.talkers.take(slot + 1, |tables| {
             each(tables.each_mut().map(FlowTable::settled));
             tables.iter_mut().for_each(FlowTable::clear);

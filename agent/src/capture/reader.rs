@@ -24,7 +24,7 @@ use crate::account::clock::OUT_OF_ORDER_NS;
 use crate::account::interval::SharedSchedule;
 use crate::clocks;
 use crate::talkers::flow_table::flow_tables;
-use crate::talkers::table::{Seed, TalkerTable};
+use crate::talkers::table::{Seed, TalkerTablesRef};
 
 /// Longest wait for packets, milliseconds. After a step of the wall clock, the reader knows only to
 /// this precision which packets came before it.
@@ -224,7 +224,7 @@ impl ReaderHandle {
     /// Seals slots and takes their counts, as soon as the reader has left its current batch of blocks.
     /// Shows the tables of talkers of each.
     #[must_use]
-    pub fn take(&mut self, slots: &Range<u64>, mut each: impl FnMut([&TalkerTable; 2])) -> Tally {
+    pub fn take(&mut self, slots: &Range<u64>, mut each: impl FnMut(TalkerTablesRef<'_>)) -> Tally {
         let last = slots.end.saturating_sub(1);
         let seal = self.taker.seal(last);
         // The range exceeds the ring of slots: take each slot once.

@@ -19,7 +19,7 @@ use crate::capture::reader::ReaderHandle;
 use crate::clocks;
 use crate::nic::link::Link;
 use crate::nic::link_stats::LinkStats;
-use crate::talkers::table::{TalkerTable, TalkerTables};
+use crate::talkers::table::{TalkerTables, TalkerTablesRef};
 
 /// Bytes and packets of one direction since the session began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -203,7 +203,7 @@ impl NicCapture {
         let ended_ns = self.ended_ns().filter(|&end| end <= span.bounds.end);
         let mut tally = Tally::default();
         let Self { rings, talkers, left, .. } = self;
-        let mut of_talkers = |counted: [&TalkerTable; 2]| {
+        let mut of_talkers = |counted: TalkerTablesRef<'_>| {
             talkers.iter_mut().for_each(|talkers| talkers.add(counted));
         };
         for reader in rings.iter_mut() {

@@ -7,7 +7,7 @@ use super::rings::Reserved;
 use super::wall_span::WallSpan;
 use crate::talkers::list::{largest, list};
 use crate::talkers::moment::{Moments, Thresholds};
-use crate::talkers::table::{Seed, TalkerTable, TalkerTables, tables};
+use crate::talkers::table::{Seed, TalkerTables, TalkerTablesRef, tables};
 use crate::talkers::{SeenSockets, TalkersReport};
 use wire::frame::{Counts, Sample};
 
@@ -70,7 +70,7 @@ impl NicTalkers {
     }
 
     /// Adds what a reader counted in the slots of the next sample.
-    pub fn add(&mut self, counted: [&TalkerTable; 2]) {
+    pub fn add(&mut self, counted: TalkerTablesRef<'_>) {
         merge(&mut self.sample, counted);
     }
 
@@ -101,7 +101,7 @@ impl NicTalkers {
 }
 
 /// Adds tables to those of the same directions.
-pub(super) fn merge(sums: &mut TalkerTables, more: [&TalkerTable; 2]) {
+pub(super) fn merge(sums: &mut TalkerTables, more: TalkerTablesRef<'_>) {
     for (sum, more) in sums.iter_mut().zip(more) {
         sum.merge(more);
     }

@@ -4,7 +4,7 @@
 //! found by what stands in its headers, without the key of its talker. The sums of a place go to its talker
 //! when another flow takes the place, before entries get other numbers, and when the table is read
 //! ([`FlowTable::settled`]). By then each packet is in the table once. A flow keeps its talker until then, also
-//! if the addresses of this host change meanwhile.
+//! if the addresses of this host change meanwhile. While most packets miss the places, they bypass them.
 
 mod places;
 
@@ -14,7 +14,7 @@ use self::places::FlowPlaces;
 pub use self::places::Ipv4Flow;
 use super::key::KeyedFlow;
 use super::seed::Seed;
-use super::table::{Found, TalkerTable, bytes_of_tables};
+use super::table::{TalkerTable, bytes_of_tables};
 
 /// The tables of a reader, of what it received and transmitted.
 pub type FlowTables = [FlowTable; 2];
@@ -62,6 +62,7 @@ impl FlowTable {
     }
 
     /// Counts a packet of a flow that has no place. It may get one.
+    #[inline(always)]
     pub fn add_new(&mut self, flow: Ipv4Flow, keyed: &KeyedFlow, bytes: Bytes) {
         let Some(number) = self.add_numbered(keyed, bytes, Packets(1)) else { return };
         self.places.offer(flow, number, self.table.entries_mut());
@@ -73,21 +74,10 @@ impl FlowTable {
     }
 
     /// Counts, and returns the number of the talker's entry. `None` if it found no place in the table.
-    #[inline]
+    #[inline(always)]
     fn add_numbered(&mut self, keyed: &KeyedFlow, bytes: Bytes, packets: Packets) -> Option<usize> {
         let Self { places, table } = self;
-        let number = match table.find(keyed) {
-            Found::Entry(number) => Some(number),
-            Found::Vacancy(vacancy) => {
-                if table.renumbers() {
-                    places.settle(table.entries_mut());
-                }
-                table.insert(keyed, &vacancy)
-            }
-            Found::Nothing => None,
-        }?;
-        table.count(number, keyed, bytes, packets);
-        Some(number)
+        table.add_numbered(keyed, bytes, packets, |entries| places.settle(entries))
     }
 
     /// The table, with all that was counted.

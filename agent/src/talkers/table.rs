@@ -16,10 +16,12 @@
 //! search ends after 64 places all the same, and what finds no place by then is in no table.
 
 mod entry;
+mod index;
 
 use wire::{Bytes, Packets};
 
 pub use self::entry::TalkerEntry;
+use self::index::{EMPTY, PROBES, low, number, place, value};
 use super::distinct::Distinct;
 use super::key::KeyedFlow;
 pub use super::seed::Seed;
@@ -41,14 +43,11 @@ const SPARSE: usize = 16;
 /// Places of the index per talker of a full table, at least. The cache has room for them.
 const SPARSE_FULL: usize = 4;
 
-/// Most places of a search, 2 lines of the cache: longer chains are rarer than one in a million.
-const PROBES: usize = 64;
-
-/// A place of the index without an entry.
-const EMPTY: u16 = 0;
-
 /// The talkers received and transmitted.
 pub type TalkerTables = [TalkerTable; 2];
+
+/// Borrowed [`TalkerTables`].
+pub type TalkerTablesRef<'a> = [&'a TalkerTable; 2];
 
 /// Empty tables of both directions, each with room for so many talkers.
 #[must_use]
@@ -72,7 +71,7 @@ pub(super) const fn bytes_of_table(talkers: usize) -> usize {
 
 /// Where the talker of a flow is.
 #[derive(Debug)]
-pub(super) enum Found {
+enum Found {
     /// The number of its entry.
     Entry(usize),
     /// It has none yet.
@@ -83,7 +82,7 @@ pub(super) enum Found {
 
 /// The first free place of a search.
 #[derive(Debug)]
-pub(super) struct Vacancy {
+struct Vacancy {
     hash: u64,
     at: usize,
 }
@@ -207,23 +206,24 @@ impl TalkerTable {
     /// Counts bytes and packets, at least one, of a flow.
     #[inline]
     pub fn add(&mut self, flow: &KeyedFlow, bytes: Bytes, packets: Packets) {
-        if let Some(number) = self.number_of(flow) {
-            self.count(number, flow, bytes, packets);
-        }
+        self.add_numbered(flow, bytes, packets, |_| ());
     }
 
-    /// Counts bytes and packets, at least one, of a flow whose talker has this entry.
-    #[inline]
-    pub(super) fn count(
+    /// Counts bytes and packets, at least one, of a flow. Returns the number of its talker's entry, `None`
+    /// if it found no place. Numbers stay until `before_renumbering` is called.
+    #[inline(always)]
+    pub(super) fn add_numbered(
         &mut self,
-        number: usize,
         flow: &KeyedFlow,
         bytes: Bytes,
         packets: Packets,
-    ) {
+        before_renumbering: impl FnOnce(&mut [TalkerEntry]),
+    ) -> Option<usize> {
+        let number = self.number_of(flow, before_renumbering)?;
         if let Some(entry) = self.entries.get_mut(number) {
             entry.count(flow, bytes, packets);
         }
+        Some(number)
     }
 
     /// Adds another table. Both bounds of each talker add up.
@@ -237,7 +237,7 @@ impl TalkerTable {
         }
         self.offset += other.offset;
         for theirs in &other.entries {
-            let number = self.number_of(&theirs.flow);
+            let number = self.number_of(&theirs.flow, |_| ());
             let Some(entry) = number.and_then(|number| self.entries.get_mut(number)) else {
                 // It stays outside, with all that it may have had here and there.
                 let upper = self.offset - other.offset + theirs.upper().get();
@@ -293,18 +293,27 @@ impl TalkerTable {
 
     /// The number of the entry with the key of a flow, made if there is none. `None` if it finds no
     /// place.
-    #[inline]
-    fn number_of(&mut self, flow: &KeyedFlow) -> Option<usize> {
+    #[inline(always)]
+    fn number_of(
+        &mut self,
+        flow: &KeyedFlow,
+        before_renumbering: impl FnOnce(&mut [TalkerEntry]),
+    ) -> Option<usize> {
         match self.find(flow) {
             Found::Entry(number) => Some(number),
-            Found::Vacancy(vacancy) => self.insert(flow, &vacancy),
+            Found::Vacancy(vacancy) => {
+                if self.renumbers() {
+                    before_renumbering(&mut self.entries);
+                }
+                self.insert(flow, &vacancy)
+            }
             Found::Nothing => None,
         }
     }
 
     /// The entry with the key of a flow. Nearly always it is in the first place of the search.
-    #[inline]
-    pub(super) fn find(&mut self, flow: &KeyedFlow) -> Found {
+    #[inline(always)]
+    fn find(&mut self, flow: &KeyedFlow) -> Found {
         let hash = self.seed.hash(flow);
         let mask = self.index.len() - 1;
         for probe in 0..PROBES {
@@ -324,14 +333,14 @@ impl TalkerTable {
 
     /// True if the next talker changes the numbers of entries.
     #[inline]
-    pub(super) const fn renumbers(&self) -> bool {
+    const fn renumbers(&self) -> bool {
         let grows = SPARSE * (self.entries.len() + 1) > self.index.len()
             && 2 * self.index.len() <= self.index.capacity();
         self.entries.len() == self.room || grows
     }
 
     /// Makes an entry for a new talker, and returns its number. `None` if it finds no place.
-    pub(super) fn insert(&mut self, flow: &KeyedFlow, vacancy: &Vacancy) -> Option<usize> {
+    fn insert(&mut self, flow: &KeyedFlow, vacancy: &Vacancy) -> Option<usize> {
         let Vacancy { hash, at } = *vacancy;
         self.distinct.add(hash);
         if self.renumbers() {
@@ -404,39 +413,6 @@ impl TalkerTable {
 /// Sums with those of an entry.
 fn plus((bytes, packets): (Bytes, Packets), entry: &TalkerEntry) -> (Bytes, Packets) {
     (bytes + entry.bytes(), packets + entry.packets())
-}
-
-/// Where in the index a search begins.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the lower bits are enough")]
-const fn low(hash: u64) -> usize {
-    hash as usize
-}
-
-/// The number of the entry of a place, none's if that is empty.
-#[inline]
-const fn number(place: u16) -> usize {
-    (place as usize).wrapping_sub(1)
-}
-
-/// A place with the number of an entry.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "numbers fit: `with_room` bounds them")]
-const fn value(number: usize) -> u16 {
-    number as u16 + 1
-}
-
-/// Puts the number of an entry into the index. False if there is no place for it.
-fn place(index: &mut [u16], hash: u64, number: usize) -> bool {
-    let mask = index.len() - 1;
-    let value = value(number);
-    let free = (0..PROBES)
-        .map(|probe| low(hash).wrapping_add(probe) & mask)
-        .find(|&at| index[at] == EMPTY);
-    if let Some(at) = free {
-        index[at] = value;
-    }
-    free.is_some()
 }
 
 #[cfg(test)]
