@@ -68,8 +68,12 @@ pub(super) struct FlowPlaces {
     shift: u32,
     /// A power of 2. Grows as far as memory is reserved.
     places: Vec<FlowPlace>,
-    /// Packets whose flow had no place.
-    missed: u32,
+    /// Packets of flows with a place, and of those whose place was taken, since it was last decided whether
+    /// places pay.
+    hits: u64,
+    misses: u64,
+    /// So many packets bypass the places from now on.
+    bypassing: u32,
     /// Places that are taken.
     taken: usize,
     /// Flows that have lost their place since all were free, after at least one packet at it.
@@ -82,12 +86,19 @@ impl FlowPlaces {
 
     /// Of so many packets whose flow finds its place taken, one takes it: flows with few packets don't
     /// oust each other all the time, and those with many have theirs soon.
-    const TURN: u32 = 8;
+    const TURN: u64 = 8;
+
+    /// After so many misses it is decided whether places pay: a miss costs about as much as a hit saves.
+    const MISSES: u64 = 512;
+
+    /// If there were fewer hits, so many packets bypass the places: of a flood, one packet in nine tries.
+    const BYPASS: u32 = 4096;
 
     /// Free places, of which there may be up to so many, a power of 2.
     pub fn new(most: usize) -> Self {
         let places = Vec::with_capacity(most);
-        let mut this = Self { shift: 0, places, missed: 0, taken: 0, ousted: 0 };
+        let mut this =
+            Self { shift: 0, places, hits: 0, misses: 0, bypassing: 0, taken: 0, ousted: 0 };
         this.resize(Self::FEWEST);
         this
     }
@@ -103,41 +114,68 @@ impl FlowPlaces {
         self.places.capacity()
     }
 
+    /// True if the next packet bypasses the places.
+    #[cfg(test)]
+    pub const fn bypassed(&self) -> bool {
+        self.bypassing > 0
+    }
+
     /// Memory of so many places, bytes.
     pub const fn bytes(places: usize) -> usize {
         places * size_of::<FlowPlace>()
     }
 
-    /// Counts a packet at the place of its flow. False if the flow has none.
+    /// Counts a packet at the place of its flow. False if the flow has none, or bypasses the places.
     #[inline(always)]
     pub fn add(&mut self, flow: Ipv4Flow, bytes: Bytes) -> bool {
+        if self.bypassing > 0 {
+            return false;
+        }
         let at = self.at(flow);
         let Some(place) = self.places.get_mut(at).filter(|place| place.is_of(flow)) else {
             return false;
         };
         place.bytes += bytes;
         place.packets += Packets(1);
+        self.hits += 1;
         true
     }
 
-    /// Gives a flow its place if that is free, or by turns. `number` is that of its talker's entry.
+    /// After [`FlowPlaces::add`] counted nothing: gives a flow its place if that is free, or by turns, unless
+    /// its packet bypasses the places. `number` is that of its talker's entry.
     #[inline]
     pub fn offer(&mut self, flow: Ipv4Flow, number: usize, entries: &mut [TalkerEntry]) {
+        if self.bypassing > 0 {
+            self.bypassing -= 1;
+            return;
+        }
+        self.place(flow, number, entries);
+    }
+
+    /// Gives a flow its place if that is free, or by turns.
+    #[inline(never)]
+    fn place(&mut self, flow: Ipv4Flow, number: usize, entries: &mut [TalkerEntry]) {
         let Ok(number) = u16::try_from(number) else { return };
-        self.missed = self.missed.wrapping_add(1);
-        let (at, turn) = (self.at(flow), self.missed.is_multiple_of(Self::TURN));
+        let at = self.at(flow);
         let Some(place) = self.places.get_mut(at) else { return };
         if place.is_free() {
             *place = FlowPlace::new(flow, number);
             self.taken += 1;
-        } else if turn {
+            return;
+        }
+        self.misses += 1;
+        if self.misses.is_multiple_of(Self::TURN) {
             place.settle(entries);
             self.ousted += usize::from(place.packets > Packets(0));
             *place = FlowPlace::new(flow, number);
-            if 4 * self.ousted > self.places.len() && self.places.len() < self.places.capacity() {
-                self.settle(entries);
-                self.resize(2 * self.places.len());
-            }
+        }
+        if self.misses == Self::MISSES {
+            self.bypassing = if self.hits < self.misses { Self::BYPASS } else { 0 };
+            (self.hits, self.misses) = (0, 0);
+        }
+        if 4 * self.ousted > self.places.len() && self.places.len() < self.places.capacity() {
+            self.settle(entries);
+            self.resize(2 * self.places.len());
         }
     }
 
@@ -162,8 +200,9 @@ impl FlowPlaces {
         *self = Self::new(self.places.capacity());
     }
 
-    /// All places are free; from now on, there are so many.
+    /// All places are free; from now on, there are so many, and nothing bypasses them.
     fn resize(&mut self, places: usize) {
+        (self.hits, self.misses, self.bypassing) = (0, 0, 0);
         self.places.resize(places, FlowPlace::FREE);
         self.shift = u64::BITS - places.trailing_zeros();
     }

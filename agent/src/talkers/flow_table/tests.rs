@@ -114,12 +114,28 @@ fn there_are_places_for_the_flows_of_a_thousand_talkers_soon_and_no_more_for_a_f
         table.clear();
         known
     };
-    let first = round(&mut table);
+    round(&mut table);
     let known = round(&mut table);
-    assert!(first > 25_000 && known > 45_000, "{first} {known}");
+    assert!(known > 45_000, "{known}");
     let mut flooded = FlowTable::with_room(SEED, crate::talkers::table::TALKERS);
     (0..100_000).for_each(|n| assert!(!count(&mut flooded, &flow(n << 8, 40_000), 60)));
     assert_eq!(flooded.places.len(), FlowPlaces::FEWEST);
+}
+
+#[test]
+fn a_flood_bypasses_the_places_and_flows_have_theirs_again_soon_after_it() {
+    let mut table = FlowTable::with_room(SEED, crate::talkers::table::TALKERS);
+    let tried = (0..100_000).filter(|n| {
+        count(&mut table, &flow(*n << 8, 40_000), 60);
+        !table.places.bypassed()
+    });
+    let tried = tried.count();
+    assert!(tried < 100_000 / 8, "{tried}");
+    let steady = flow(7, 40_000);
+    let until = (0..100_000).find(|_| count(&mut table, &steady, 60)).unwrap();
+    assert!(until < 5000, "{until}");
+    assert!((0..10_000).all(|_| count(&mut table, &steady, 60)));
+    assert_eq!(table.settled().total().1, Packets(100_000 + until + 1 + 10_000));
 }
 
 #[test]
