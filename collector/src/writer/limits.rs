@@ -13,7 +13,7 @@ pub struct BatchLimits {
 
 /// How many times as long a frame waits whose commit nobody waits for, and how long at most. Its
 /// acknowledgement comes seconds later anyway; larger batches write a page once for more rows.
-const UNHEEDED: (u32, Duration) = (5, Duration::from_secs(1));
+const UNHEEDED: (u32, Duration) = (10, Duration::from_secs(2));
 
 impl BatchLimits {
     /// The default.
@@ -44,6 +44,6 @@ mod tests {
     #[test]
     fn the_longest_wait_follows_the_configured_one() {
         let delay = |ms: u32| BatchLimits { max_rows: 1, max_delay: ms * MS }.unheeded_delay();
-        assert_eq!([1, 200, 800, 5000].map(delay), [5, 1000, 1000, 5000].map(|ms: u32| ms * MS));
+        assert_eq!([1, 200, 800, 5000].map(delay), [10, 2000, 2000, 5000].map(|ms: u32| ms * MS));
     }
 }
