@@ -3,6 +3,8 @@
 use std::fs;
 
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 /// A thread of a process.
@@ -47,6 +49,13 @@ pub fn cpu_ns_with_ended(pid: u32) -> u64 {
     // User and system time of a process and its ended children (proc_pid_stat(5)).
     let [user, system] = [13, 14].map(|at| stat(pid, at).unwrap_or(0));
     cpu_ns(pid) + (user + system) * 10_000_000
+}
+
+/// CPU time of this process so far, also of threads that have ended, without its children, nanoseconds.
+#[must_use]
+pub fn own_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+    time.map_or(0, |it| u64::try_from(it.num_nanoseconds()).unwrap_or(0))
 }
 
 /// CPU time of the calling thread so far, nanoseconds.

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use testbed::Cluster;
 
 use crate::packed::traffic::Kind;
-use crate::process::{cpu_ns, cpu_ns_with_ended};
+use crate::process::{cpu_ns_with_ended, own_cpu_ns};
 
 /// Which store.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -60,13 +60,13 @@ impl PackingPlace {
         })
     }
 
-    /// CPU time of the collector, and of the database's server.
-    pub fn cpu_ns(&self) -> u64 {
-        let here = cpu_ns(std::process::id());
-        match self {
-            Self::Sqlite { .. } => here,
-            Self::Postgres(cluster) => here + cpu_ns_with_ended(cluster.pid()),
-        }
+    /// CPU time of the collector, and of the database's server if it has one.
+    pub fn cpu_ns(&self) -> [u64; 2] {
+        let server = match self {
+            Self::Sqlite { .. } => 0,
+            Self::Postgres(cluster) => cpu_ns_with_ended(cluster.pid()),
+        };
+        [own_cpu_ns(), server]
     }
 
     /// Bytes of a table of samples with its indexes.

@@ -20,7 +20,7 @@ use testbed::{Cluster, Running, Site, wait_for, wait_until};
 use self::agents::{Carried, Size, Swarm, client};
 use self::pki::Pki;
 use self::spool::Account;
-use super::process::{cpu_ns, memory};
+use super::process::{cpu_ns, memory, own_cpu_ns};
 use super::space::in_own_namespace;
 use super::table::{met, quantiles};
 
@@ -235,11 +235,6 @@ fn steady(
     let carried =
         Carried { bytes: now.bytes - carried.bytes, datagrams: now.datagrams - carried.datagrams };
     Steady { from, until, carried, cpu_ns, shown: shown.stop() }
-}
-
-/// CPU time of this process, without its children.
-fn own_cpu_ns() -> u64 {
-    super::process::threads(std::process::id()).iter().map(|thread| thread.cpu_ns).sum()
 }
 
 impl Steady {
