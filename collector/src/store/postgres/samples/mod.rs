@@ -17,17 +17,21 @@ use self::stretch::DamagedSamples;
 use super::connect::BEGIN;
 use super::database::Postgres;
 use super::error::Failure;
-use super::key::{RowKey, count};
+use super::key::RowKey;
 use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::values::{instant, number, point};
 use crate::store::pack::pack_each;
 use crate::store::rows::export::{self, Starts};
 use crate::store::rows::history::EVENT_FLAGS;
-use crate::store::rows::packed::stretches::{Unpacking, hour_of};
+use crate::store::rows::packed::stretches::{Unpacking, few_by_numbers, hour_of};
 use crate::store::rows::packed::{ROWS_MAX, bytes_of_starts, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::time::Time;
+
+/// Stretches that may have samples in the range of a [`RowKey`].
+const TOUCHING: &str = "FROM packed_samples WHERE client = $1 AND nic = $2
+             AND time >= $3 AND first < $4 AND time < $4 + interval '1 hour'";
 
 /// Place of a stretch's columns in a row of [`select`].
 const PACKED: usize = 18;
@@ -93,8 +97,7 @@ fn select(gaps: bool, only: &str) -> String {
     format!(
         "{}{besides} UNION ALL
          SELECT first, samples, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, columns
-         FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
-             AND time < $4 + interval '1 hour'{only}
+         {TOUCHING}{only}
          ORDER BY 1",
         rows("hot_samples", false, only)
     )
@@ -168,32 +171,38 @@ pub(super) fn is_damage(failure: &Failure) -> bool {
     matches!(failure, Failure::Failed(cause) if cause.is::<DamagedSamples>())
 }
 
-/// True if at most `most` samples of a NIC start in a range. Few of them are unpacked for it.
+/// True if at most `most` samples of a NIC start in a range. Only if the numbers of its stretches don't tell, their
+/// starts are read.
 pub(super) async fn are_few(db: &Client, key: &RowKey, most: usize) -> Result<bool, Failure> {
-    let Some(hot) = count(db, key, "hot_samples", most).await? else { return Ok(false) };
-    let mut left = most as u64 - hot;
-    let select = format!(
-        "SELECT samples, CASE WHEN first < $3 OR time >= $4
-             THEN substring(columns FROM 1 FOR {}) END, first
-         FROM packed_samples WHERE client = $1 AND nic = $2 AND time >= $3 AND first < $4
-             AND time < $4 + interval '1 hour'",
-        bytes_of_starts(ROWS_MAX as u64)
+    let few = most as u64;
+    let numbers = format!(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM hot_samples WHERE client = $1 AND nic = $2
+                     AND time >= $3 AND time < $4 LIMIT {few} + 1) AS hot),
+             coalesce(sum(samples) FILTER (WHERE first >= $3 AND time < $4), 0)::bigint,
+             coalesce(sum(samples), 0)::bigint {TOUCHING}"
+    );
+    let numbers = db.query_typed_one(&numbers, &key.params()).await?;
+    let (hot, packed) = (number(&numbers, 0)?, [number(&numbers, 1)?, number(&numbers, 2)?]);
+    match few_by_numbers(hot, packed, few) {
+        Some(are_few) => Ok(are_few),
+        None => Ok(hot + packed[0] + at_edges(db, key).await? <= few),
+    }
+}
+
+/// Number of samples that start in a range, of stretches that reach beyond it.
+async fn at_edges(db: &Client, key: &RowKey) -> Result<u64, Failure> {
+    let [head, row] = [bytes_of_starts(0), bytes_of_starts(1) - bytes_of_starts(0)];
+    let starts_of = format!(
+        "SELECT substring(columns FROM 1 FOR ({head} + {row} * least(samples, {ROWS_MAX}))::int), first
+         {TOUCHING} AND (first < $3 OR time >= $4)"
     );
     let range = time_ns(key.from)..time_ns(key.to);
-    let mut stretches = pin!(db.query_typed_raw(&select, key.params()).await?);
+    let mut stretches = pin!(db.query_typed_raw(&starts_of, key.params()).await?);
+    let mut samples = 0;
     while let Some(row) = stretches.try_next().await? {
-        let rows = match row.try_get::<_, Option<&[u8]>>(1)? {
-            None => number(&row, 0)?,
-            Some(columns) => {
-                let starts = starts(columns);
-                let starts = starts.ok_or(DamagedSamples { first: Time(instant(&row, 2)?) })?;
-                starts.iter().filter(|start_ns| range.contains(start_ns)).count() as u64
-            }
-        };
-        match left.checked_sub(rows) {
-            Some(less) => left = less,
-            None => return Ok(false),
-        }
+        let starts = starts(row.try_get(0)?);
+        let starts = starts.ok_or(DamagedSamples { first: Time(instant(&row, 1)?) })?;
+        samples += starts.iter().filter(|start_ns| range.contains(start_ns)).count() as u64;
     }
-    Ok(true)
+    Ok(samples)
 }

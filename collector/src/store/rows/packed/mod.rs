@@ -95,12 +95,13 @@ pub fn starts(packed: &[u8]) -> Option<Vec<WallNs>> {
     Some(starts.into_iter().map(WallNs).collect())
 }
 
-/// Most bytes that come before the end of the starts of so many packed rows.
+/// Most bytes that come before the end of the starts of so many packed rows; each row adds as many.
 #[must_use]
 pub const fn bytes_of_starts(rows: u64) -> u64 {
-    const HEAD: u64 = 32;
-    // A block has at most 12 bytes besides its numbers.
-    HEAD + rows * 8 + rows.div_ceil(column::BLOCK as u64) * 12
+    // A block has at most 12 bytes besides its numbers of 8, and 12 numbers or more unless it is the last one.
+    const BLOCK: u64 = 12;
+    const { assert!(column::BLOCK as u64 >= BLOCK) };
+    32 + BLOCK + rows * 9
 }
 
 /// Reads packed columns in their order.

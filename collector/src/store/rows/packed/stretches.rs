@@ -46,6 +46,19 @@ const fn piece_len(rows: usize, most: usize) -> usize {
     if pieces == 0 { most } else { rows.div_ceil(pieces) }
 }
 
+/// Whether at most `few` samples start in a range, if so many are hot, and so many are of stretches within it, and of
+/// all that have a part in it. `None` if only the starts can tell.
+#[must_use]
+pub const fn few_by_numbers(hot: u64, [within, touching]: [u64; 2], few: u64) -> Option<bool> {
+    if hot.saturating_add(touching) <= few {
+        Some(true)
+    } else if hot.saturating_add(within) > few {
+        Some(false)
+    } else {
+        None
+    }
+}
+
 /// Rows among which stretches come where their first row is, as rows by start.
 #[derive(Debug)]
 pub(in crate::store) struct Unpacking<R> {
@@ -106,6 +119,13 @@ mod tests {
         assert!(join(&full, 10, 10, 2000, 2048) && join(&full, 10, 11, 8, 2048));
         assert!(!join(&full, 10, 11, 9, 2048));
         assert_eq!((hour_of(HOUR - 1), hour_of(HOUR), hour_of(-1)), (0, HOUR, -HOUR));
+    }
+
+    #[test]
+    fn starts_are_read_only_if_the_numbers_of_stretches_dont_tell() {
+        let told = [(0, [0, 10]), (5, [0, 6]), (0, [10, 11]), (5, [6, 7]), (1, [0, u64::MAX])];
+        let told = told.map(|(hot, packed)| few_by_numbers(hot, packed, 10));
+        assert_eq!(told, [Some(true), None, None, Some(false), None]);
     }
 
     proptest! {

@@ -11,10 +11,10 @@ use wire::WallNs;
 
 pub(super) use self::merged::Merged;
 use self::packing::PackingPlan;
-use self::stretch::{STRETCHES, Stretch};
+use self::stretch::{NUMBERS, STRETCHES, Stretch, is_at_edge};
 use super::error::Failure;
 use super::lease::{Reads, Writes};
-use super::number::bounded;
+use super::number::number;
 use super::points::{RowKey, point};
 use super::store::SqliteStore;
 use super::tables::nics::NicIds;
@@ -22,7 +22,7 @@ use super::wide::wide;
 use crate::store::pack::pack_each;
 use crate::store::port::error::StoreError;
 use crate::store::rows::packed::PackedSums;
-use crate::store::rows::packed::stretches::hour_of;
+use crate::store::rows::packed::stretches::{few_by_numbers, hour_of};
 use crate::store::rows::proof::Sums;
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::series::Point;
@@ -132,7 +132,8 @@ impl<'db> SampleReader<'db> {
         Ok(Merged::of(packed, hot))
     }
 
-    /// True if at most `most` samples start in a range. Few of them are unpacked for it.
+    /// True if at most `most` samples start in a range. Only if the numbers of its stretches don't tell, their starts
+    /// are read.
     pub fn are_few(&mut self, db: &Connection, key: &RowKey, most: i64) -> Result<bool, Failure> {
         let RowKey { client, nic, from, to } = *key;
         let hot = db
@@ -140,22 +141,29 @@ impl<'db> SampleReader<'db> {
                 "SELECT count(*) FROM (SELECT 1 FROM hot_samples WHERE client = ?1 AND nic = ?2
                      AND time >= ?3 AND time < ?4 LIMIT ?5)",
             )?
-            .query_row(params![client, nic, from, to, most.saturating_add(1)], |row| row.get(0))?;
-        let mut left = most.saturating_sub(hot);
-        let mut stretches = self.packed.query(key.params())?;
-        while left >= 0
-            && let Some(row) = stretches.next()?
-        {
-            let rows = match stretch::span(row)? {
-                (first, last, rows) if first >= from && last < to => rows,
-                _ => {
-                    let starts = Stretch::read(row)?.starts()?;
-                    bounded(starts.iter().filter(|start_ns| key.covers(**start_ns)).count() as u64)
-                }
-            };
-            left = left.saturating_sub(rows);
+            .query_row(params![client, nic, from, to, most.saturating_add(1)], |row| {
+                number(row, 0)
+            })?;
+        let numbers = |row: &Row<'_>| Ok([number(row, 0)?, number(row, 1)?]);
+        let packed = db.prepare_cached(&NUMBERS)?.query_row(key.params(), numbers)?;
+        let few = most.unsigned_abs();
+        match few_by_numbers(hot, packed, few) {
+            Some(are_few) => Ok(are_few),
+            None => Ok(hot + packed[0] + self.at_edges(key)? <= few),
         }
-        Ok(left >= 0)
+    }
+
+    /// Number of samples that start in a range, of stretches that reach beyond it.
+    fn at_edges(&mut self, key: &RowKey) -> Result<u64, Failure> {
+        let mut stretches = self.packed.query(key.params())?;
+        let mut samples = 0;
+        while let Some(row) = stretches.next()? {
+            if is_at_edge(row, key)? {
+                let starts = Stretch::read(row)?.starts()?;
+                samples += starts.iter().filter(|start_ns| key.covers(**start_ns)).count() as u64;
+            }
+        }
+        Ok(samples)
     }
 
     /// Adds up the samples that start in a range, and says which stretches can't be relied on.

@@ -22,14 +22,26 @@ const COLUMNS: &str =
     tx_packets, tx_captured, drops, rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_peak_1ms_bytes,
     tx_peak_10ms_bytes, flags, columns, id";
 
-/// The stretches of a NIC that may have samples in a range, in order: they lie within an hour each.
-pub static STRETCHES: LazyLock<String> = LazyLock::new(|| {
+/// The stretches of a NIC that may have samples in a range: they lie within an hour each.
+static TOUCHING: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {COLUMNS} FROM packed_samples
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND first < ?4
-             AND time < CASE WHEN ?4 < {0} THEN ?4 + {HOUR} ELSE {1} END ORDER BY time, first",
+        "FROM packed_samples WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND first < ?4
+             AND time < CASE WHEN ?4 < {0} THEN ?4 + {HOUR} ELSE {1} END",
         i64::MAX - HOUR,
         i64::MAX
+    )
+});
+
+/// Those, in order.
+pub static STRETCHES: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} {} ORDER BY time, first", *TOUCHING));
+
+/// Numbers of samples of those within the range, and of all.
+pub static NUMBERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT coalesce(sum(samples) FILTER (WHERE first >= ?3 AND time < ?4), 0),
+             coalesce(sum(samples), 0) {}",
+        *TOUCHING
     )
 });
 
@@ -67,9 +79,10 @@ impl From<DamagedStretch> for Failure {
     }
 }
 
-/// First and last start of a row of [`STRETCHES`], and the number of its samples.
-pub fn span(row: &Row<'_>) -> rusqlite::Result<(i64, i64, i64)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+/// True if a row of [`STRETCHES`] reaches beyond the range.
+pub fn is_at_edge(row: &Row<'_>, range: &RowKey) -> rusqlite::Result<bool> {
+    let (first, last): (i64, i64) = (row.get(0)?, row.get(1)?);
+    Ok(first < range.from || last >= range.to)
 }
 
 impl Stretch {
