@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinError;
 
 use super::cancel::Waiting;
+use super::checkpoint::{Checkpoints, Pages};
 use super::error::{Failure, OpenError};
 use super::files::Files;
 use super::group_commit::GroupCommit;
@@ -27,6 +28,8 @@ pub struct WriteLease {
     group: Arc<GroupCommit>,
     /// `None` beside a running collector, which checks them itself.
     files: Option<Arc<Files>>,
+    /// `None` beside a running collector, which sees to them itself.
+    checkpoints: Option<Checkpoints>,
     path: PathBuf,
 }
 
@@ -35,7 +38,7 @@ pub struct WriteLease {
 struct Locked {
     db: Connection,
     /// `None` beside a running collector, which holds it.
-    _lock: Option<File>,
+    _lock: Option<Arc<File>>,
 }
 
 /// The reading connections.
@@ -67,17 +70,23 @@ impl WriteLease {
     /// Opens the file at `path` for this process alone, creates it if it is missing, and brings its
     /// schema up to date.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let lock = open::lock(path)?;
-        let db = open::writer(path)?;
+        Self::open_with(path, Pages::DEFAULT)
+    }
+
+    fn open_with(path: &Path, pages: Pages) -> Result<Self, OpenError> {
+        let lock = Arc::new(open::lock(path)?);
+        let mut db = open::writer(path)?;
+        let checkpoints = Some(Checkpoints::of(&mut db, path, lock.clone(), pages)?);
         let connection = Arc::new(Mutex::new(Locked { db, _lock: Some(lock) }));
         let files = Some(Arc::new(Files::of(path)));
-        Ok(Self { connection, group: Arc::default(), files, path: path.to_owned() })
+        Ok(Self { connection, group: Arc::default(), files, checkpoints, path: path.to_owned() })
     }
 
     /// Opens the file at `path` for writing beside a collector that has it open.
     pub fn beside(path: &Path) -> Result<Self, OpenError> {
         let connection = Arc::new(Mutex::new(Locked { db: open::beside(path)?, _lock: None }));
-        Ok(Self { connection, group: Arc::default(), files: None, path: path.to_owned() })
+        let (group, path) = (Arc::default(), path.to_owned());
+        Ok(Self { connection, group, files: None, checkpoints: None, path })
     }
 
     /// Runs `work` with the connection, after all earlier work. It runs to its end even if the caller
@@ -94,7 +103,15 @@ impl WriteLease {
             }
             work(&mut connection.db)
         });
-        outcome(done.await, &self.path)
+        let done = done.await;
+        self.checkpoint();
+        outcome(done, &self.path)
+    }
+
+    fn checkpoint(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.proceed();
+        }
     }
 
     /// Runs a small write in a transaction with others that wait, after all earlier work. It fails alone.
@@ -119,7 +136,9 @@ impl WriteLease {
                 group.commit(&mut connection.db, &path);
                 Ok(())
             });
-            outcome(done.await, &self.path)?;
+            let done = done.await;
+            self.checkpoint();
+            outcome(done, &self.path)?;
         }
     }
 
@@ -176,4 +195,68 @@ fn outcome<T>(done: Result<Result<T, Failure>, JoinError>, path: &Path) -> Resul
 
 fn failed(path: &Path, error: impl Into<Cause>) -> StoreError {
     StoreError::Failed { location: path.display().to_string(), error: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed::wait_until;
+
+    use super::*;
+
+    /// Commits a page or more.
+    async fn commit(lease: &WriteLease) {
+        let insert = "CREATE TABLE IF NOT EXISTS t (a); INSERT INTO t VALUES (randomblob(8192))";
+        lease.lease(|db| Ok(db.execute_batch(insert)?)).await.unwrap();
+    }
+
+    fn open(pages: Pages) -> (tempfile::TempDir, PathBuf, WriteLease) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("netmon.sqlite");
+        // Its log is in the file by the end.
+        drop(WriteLease::open(&path).unwrap());
+        let lease = WriteLease::open_with(&path, pages).unwrap();
+        (folder, path, lease)
+    }
+
+    fn len(path: &Path) -> u64 {
+        std::fs::metadata(path).unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn pages_get_into_the_file_beside_commits_and_the_log_stays_short() {
+        let (_folder, path, lease) = open(Pages { beside: 40, within: u32::MAX });
+        let empty = len(&path);
+        for _ in 0..200 {
+            commit(&lease).await;
+            let checkpoints = lease.checkpoints.as_ref().unwrap();
+            wait_until("the end of a checkpoint", || checkpoints.are_idle());
+        }
+        let log = len(&path.with_extension("sqlite-wal"));
+        assert!(len(&path) > empty + 180 * 8192 && log < 60 * 4096, "{log}");
+    }
+
+    #[tokio::test]
+    async fn a_commit_sees_to_a_log_that_got_too_long() {
+        let (_folder, path, lease) = open(Pages { beside: u32::MAX, within: 40 });
+        let empty = len(&path);
+        for _ in 0..100 {
+            commit(&lease).await;
+        }
+        assert!(len(&path) > empty + 90 * 8192);
+    }
+
+    #[tokio::test]
+    async fn what_a_reader_needs_stays_in_the_log_until_it_is_through() {
+        let (_folder, path, lease) = open(Pages { beside: 40, within: u32::MAX });
+        let empty = len(&path);
+        let reader = open::reader(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM clients").unwrap();
+        for _ in 0..50 {
+            commit(&lease).await;
+        }
+        assert_eq!(len(&path), empty);
+        drop(reader);
+        commit(&lease).await;
+        wait_until("a checkpoint", || len(&path) > empty + 40 * 8192);
+    }
 }

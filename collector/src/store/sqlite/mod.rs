@@ -11,6 +11,7 @@ mod alerts;
 mod backup;
 mod cancel;
 mod check;
+mod checkpoint;
 mod claims;
 mod client_days;
 mod commit;

@@ -44,14 +44,10 @@ const MIGRATIONS: [&str; 25] = [
     include_str!("packed.sql"),
 ];
 
-/// Most memory that the pages of the writing connection take, KiB. A commit of some thousand NICs changes
-/// some ten thousand pages of 4 KiB; what doesn't fit goes to the WAL more than once in a commit.
+/// Most memory that the pages of the writing connection take, KiB. Each NIC writes to a few pages of its own at each
+/// commit, again and again: a commit of some thousand NICs changes some ten thousand pages of 4 KiB. What doesn't fit
+/// goes to the WAL more than once in a commit.
 const CACHE_KIB: u32 = 64 << 10;
-
-/// Pages in the WAL at which a commit brings them into the database file: 32 MiB, half of what the file
-/// keeps. A page that several commits have changed is then written once. SQLite's own 1,000 pages are
-/// less than one commit of a thousand NICs.
-const CHECKPOINT_PAGES: u32 = 8 << 10;
 
 /// Marks the file as a collector's (`PRAGMA application_id`): "NMON".
 const APPLICATION_ID: i64 = 0x4e4d_4f4e;
@@ -88,14 +84,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     set_up(&db).map_err(sorted)?;
     check_identity(&db, path)?;
     // FULL: acknowledged data has reached the disk.
-    db.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA journal_size_limit = 67108864;",
-    )
-    .map_err(sorted)?;
-    // Each NIC writes to a few pages of its own at each commit, again and again.
     db.execute_batch(&format!(
-        "PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -{CACHE_KIB};"
     ))
     .map_err(sorted)?;
     migrate(&mut db).map_err(sorted)?;
