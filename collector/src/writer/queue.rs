@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(queue.due(), None);
         assert!(queue.add(Epoch(1), frame(1, 1, 2), (), 5 * MS));
         assert!(queue.add(Epoch(1), frame(1, 2, 2), (), 50 * MS));
-        assert_eq!(queue.due(), Some(1005 * MS));
+        assert_eq!(queue.due(), Some(2005 * MS));
         assert!(queue.add(Epoch(1), frame(1, 3, 6), (), 60 * MS));
         assert_eq!((queue.due(), queue.rows()), (Some(Duration::ZERO), 10));
         let (batch, permits) = queue.take(LATE);
@@ -307,10 +307,10 @@ mod tests {
         assert_eq!(queue.due(), Some(260 * MS));
         let (batch, _) = queue.take(260 * MS);
         let sessions: Vec<_> = batch.sessions.iter().map(|it| it.session.get()).collect();
-        assert_eq!((sessions, queue.due(), queue.rows()), (vec![2], Some(1005 * MS), 1));
+        assert_eq!((sessions, queue.due(), queue.rows()), (vec![2], Some(2005 * MS), 1));
         assert!(queue.add(Epoch(1), frame(2, 2, 1), (), 900 * MS), "heeded no more");
-        assert_eq!(queue.due(), Some(1005 * MS));
-        assert_eq!(queue.take(1005 * MS).0.sessions.len(), 2);
+        assert_eq!(queue.due(), Some(2005 * MS));
+        assert_eq!(queue.take(2005 * MS).0.sessions.len(), 2);
         assert_eq!((queue.due(), queue.rows()), (None, 0));
     }
 
@@ -325,7 +325,7 @@ mod tests {
         queue.heed(SessionId::new(2), 2 * MS);
         let take = |queue: &mut Queue<()>| queue.take(202 * MS).0.sessions[0].frames.len();
         assert_eq!((take(&mut queue), queue.due()), (10, Some(Duration::ZERO + 200 * MS)));
-        assert_eq!((take(&mut queue), queue.due()), (6, Some(1001 * MS)));
+        assert_eq!((take(&mut queue), queue.due()), (6, Some(2001 * MS)));
         assert_eq!(queue.rows(), 1);
     }
 
