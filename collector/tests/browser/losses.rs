@@ -1,6 +1,7 @@
 //! Losses and gaps: how they are marked in the overview and where a chart shows them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use collector::store::Store;
 use collector::time::now_ns;
@@ -103,4 +104,22 @@ async fn loss_and_gaps_are_shown_where_they_were() {
     let told = format!("{}?.querySelector('.figure.drops').title", row("web-1"));
     browser.until(&format!("{told}?.startsWith('丢失的数据包：1 234。') === true")).await;
     browser.must_be_content().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_to_be_stored_when_a_page_opens_is_on_it_soon() {
+    let site = Site::start(Access::default()).await;
+    let mut agent = Agent::new("web-1", "Web", 7, 40_000_000);
+    let begin = now_ns() / INTERVAL * INTERVAL - 64 * INTERVAL;
+    agent.enrol(&site, begin).await;
+    let mut frames: Vec<_> = (0..64).map(|n| agent.frame([begin + n * INTERVAL])).collect();
+    let waiting = frames.split_off(60);
+    agent.commit(&site, frames).await;
+    let browser = Browser::start(&site.address).await;
+    browser.open("/client/web-1/eth0").await;
+    browser.until("document.querySelector('#chart')?.dataset.points === '60'").await;
+    agent.commit(&site, waiting).await;
+    // Every 10 s the page asks anyway.
+    let all = "document.querySelector('#chart').dataset.points === '64'";
+    browser.until_within(Duration::from_secs(8), all).await;
 }

@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { bend, bentTicks, limits } from "../src/chart/scale";
-import { columns, lossOpacity, partly, type Shown, scaleOf, unmeasured } from "../src/chart/shown";
+import {
+  columns,
+  lossOpacity,
+  partly,
+  type Shown,
+  scaleOf,
+  unmeasured,
+  wholeUntil,
+} from "../src/chart/shown";
 import { Points } from "../src/points";
 import { at, INTERVAL, point, series } from "./samples";
 
@@ -9,6 +17,7 @@ const shown = (points: Points, more: Partial<Shown> = {}): Shown => ({
   from: at(0),
   to: at(10),
   gap: INTERVAL / 2,
+  whole: at(10),
   peaks: true,
   bend: 0,
   p95: { rx: 0, tx: 0 },
@@ -38,6 +47,15 @@ test("what no point covers is unmeasured, but for the last seconds", () => {
   expect(unmeasured(shown(series(2)))).toEqual([[at(0), at(2)]]);
   expect(unmeasured(shown(series(0), { to: at(12) }))).toEqual([[at(1), at(12)]]);
   expect(unmeasured(shown(new Points()))).toEqual([[at(0), at(10)]]);
+  // Of what began later, more may come.
+  const whole = wholeUntil(at(5) + 5000, true);
+  expect(whole).toBe(at(5));
+  expect(unmeasured(shown(series(0, 1, 4, 7), { whole }))).toEqual([
+    [at(2), at(4)],
+    [at(5), at(7)],
+  ]);
+  expect(unmeasured(shown(series(0, 1, 4, 5, 7), { whole }))).toEqual([[at(2), at(4)]]);
+  expect(wholeUntil(at(5), false)).toBe(at(5));
 });
 
 test("a step that was measured in part says how much of it is lacking", () => {

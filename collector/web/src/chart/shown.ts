@@ -10,6 +10,8 @@ export interface Shown {
   to: number;
   /** From which distance on two points have a gap between them, milliseconds. */
   gap: number;
+  /** Of what began later than this, more may come: it waits to be stored, or is sent again. */
+  whole: number;
   peaks: boolean;
   /** Up to this rate, in the unit shown, the scale is linear, past it logarithmic; 0: linear
    *  throughout. */
@@ -54,17 +56,23 @@ export function columns({ points, gap, peaks }: Shown, unit: number): Columns {
   return [times, rx, rxPeak, tx, txPeak];
 }
 
+/** How long a sample may be under way, milliseconds. */
+const COMES = 5000;
+
+/** The time until which a range has all of its points, if it ends now or is over. */
+export const wholeUntil = (to: number, live: boolean): number => (live ? to - COMES : to);
+
 /** Spans of a range that no point covers. */
-export function unmeasured({ points, gap, from, to }: Shown): [from: number, to: number][] {
+export function unmeasured({ points, gap, from, to, whole }: Shown): [from: number, to: number][] {
   const spans: [number, number][] = [];
   let covered = from;
   points.all.forEach((point, index) => {
     const begins = points.starts[index] as number;
-    if (begins - covered > gap) spans.push([covered, begins]);
+    if (begins - covered > gap && covered <= whole) spans.push([covered, begins]);
     covered = end(point);
   });
   // What is not here yet is no gap.
-  if (points.length === 0 || to - covered > Math.max(5000, 5 * gap)) spans.push([covered, to]);
+  if (points.length === 0 || to - covered > Math.max(COMES, 5 * gap)) spans.push([covered, to]);
   return spans;
 }
 

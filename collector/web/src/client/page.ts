@@ -4,7 +4,7 @@ import { type ClientState, clientAddress, groupPath, type Look } from "../addres
 import * as api from "../api";
 import { mirrored } from "../chart/mirrored";
 import { bend } from "../chart/scale";
-import type { Shown } from "../chart/shown";
+import { type Shown, wholeUntil } from "../chart/shown";
 import { compareWith } from "../compare/chosen";
 import { button, element, keepAddress, onChange, showTitle, write } from "../dom";
 import { t } from "../i18n";
@@ -27,6 +27,8 @@ import { LIVE_RANGE, POINTS, Stored } from "./stored";
 
 /** How often the stored part of what is live is asked for again. */
 const REFRESH = 10_000;
+/** How long after the first time. What came shortly before it waited to be stored, and is by then. */
+const FIRST_REFRESH = 3000;
 /** Figures that change are read four times a second at most. */
 const READABLE = 250;
 const PERCENTILE_OF = 5 * 60_000;
@@ -103,7 +105,7 @@ class ClientPage implements Viewed {
     const asking = element("p", { class: "tools" }, this.opener, hint);
     this.view.element.append(asking);
     this.places.into(main, this.nics.element, this.view.element, this.talkers.element);
-    this.view.every(REFRESH, () => void this.load());
+    this.view.every(REFRESH, () => void this.load(false));
     this.unfollow = followOne(this.id, {
       client: (told, again) => this.onClient(told, again),
       samples: (samples) => this.onSamples(samples),
@@ -205,7 +207,7 @@ class ClientPage implements Viewed {
 
   private shown(): Shown {
     const [from, to] = this.view.limits();
-    const { peaks, log } = this.view.look;
+    const { peaks, log, range } = this.view.look;
     const points = this.inSight();
     const p95 = this.stored.billed ?? {
       rx: percentile(points.all, "rx"),
@@ -213,6 +215,7 @@ class ClientPage implements Viewed {
     };
     return {
       ...{ points, from, to, gap: points.gap((to - from) / POINTS), peaks, p95, step: 0 },
+      whole: wholeUntil(to, range.live),
       bend: log ? bend(p95, units.perByte()) : 0,
       events: this.stored.happened.events,
       speed: this.known()?.speed_bits_per_second ?? 0,
@@ -232,7 +235,8 @@ class ClientPage implements Viewed {
     if (reload) void this.load();
   }
 
-  private async load(): Promise<void> {
+  /** Asks for what is stored. `first`: of another range, NIC or connection. */
+  private async load(first = true): Promise<void> {
     const { nic } = this;
     if (!nic) return;
     this.showTalkers();
@@ -244,6 +248,7 @@ class ClientPage implements Viewed {
       this.showMix(mix);
       this.note("");
       this.summed = 0;
+      if (first) this.view.once(FIRST_REFRESH, () => void this.load(false));
     } catch (error) {
       // That the collector can't be reached is said above.
       if (error instanceof api.Unreachable) return;

@@ -5,7 +5,7 @@ import { compareAddress, groupPath, type Look, subjectAddress } from "../address
 import * as api from "../api";
 import { mirrored } from "../chart/mirrored";
 import { bend } from "../chart/scale";
-import type { Shown } from "../chart/shown";
+import { type Shown, wholeUntil } from "../chart/shown";
 import { figures, readout } from "../client/figures";
 import { compareWith, MOST } from "../compare/chosen";
 import { element, keepAddress, onChange, showTitle, write } from "../dom";
@@ -194,11 +194,12 @@ class GroupPage implements Viewed {
 
   private shown(): Shown {
     const [from, to] = this.view.limits();
-    const { peaks, log } = this.view.look;
+    const { peaks, log, range } = this.view.look;
     const p95 = this.p95();
     const step = this.step();
     return {
       ...{ points: this.points, from, to, peaks, p95, step, gap: TOUCHING * step },
+      whole: wholeUntil(to, range.live),
       bend: log ? bend(p95, units.perByte()) : 0,
       events: [],
       speed: 0,

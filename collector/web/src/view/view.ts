@@ -47,6 +47,7 @@ export class View {
   private readonly when = new When((from, to) => this.between(from, to));
   private readonly frame = perFrame(() => this.of.draw());
   private readonly ending: (() => void)[] = [];
+  private later: ReturnType<typeof setTimeout> | undefined;
   private chart: Chart | undefined;
   /** The time that is pointed at. */
   private hovered: number | null = null;
@@ -71,6 +72,7 @@ export class View {
   }
 
   leave(): void {
+    clearTimeout(this.later);
     for (const end of this.ending) end();
     this.frame.stop();
     this.chart?.destroy();
@@ -82,6 +84,14 @@ export class View {
       if (this.look.range.live && health.connection === "live") action();
     }, milliseconds);
     this.ending.push(() => clearInterval(timer));
+  }
+
+  /** Does something a while later if what is shown moves on by then. Later orders replace earlier ones. */
+  once(milliseconds: number, action: () => void): void {
+    clearTimeout(this.later);
+    this.later = setTimeout(() => {
+      if (this.look.range.live && health.connection === "live") action();
+    }, milliseconds);
   }
 
   limits(): readonly [from: number, to: number] {
