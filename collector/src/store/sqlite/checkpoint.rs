@@ -17,7 +17,7 @@ use super::open;
 /// Pages in the log at which they are brought into the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Pages {
-    /// Beside commits. A page that several commits have changed is then written once.
+    /// Beside commits, and again after as many more. A page that several commits have changed is then written once.
     pub beside: u32,
     /// In a commit, because commits come without a pause: the log begins anew only once all of it is in the file, and
     /// most is by then.
@@ -53,11 +53,19 @@ impl Checkpoints {
         let db = Mutex::new(open::beside(path)?);
         let inner = Arc::new(Inner { due: AtomicBool::new(false), db, _lock: lock });
         let told = Arc::downgrade(&inner);
+        let (mut before, mut next) = (0, pages.beside);
         let on_commit = move |wal: &mut Wal, found: c_int| {
             let found = u32::try_from(found).unwrap_or(0);
-            if found >= pages.beside
+            if found < before {
+                // The log has begun anew.
+                next = pages.beside;
+            }
+            before = found;
+            if found >= next
                 && let Some(it) = told.upgrade()
             {
+                // Not with each commit, while it goes on growing.
+                next = found.saturating_add(pages.beside);
                 it.due.store(true, Ordering::Relaxed);
             }
             if found >= pages.within {
@@ -89,7 +97,7 @@ impl Checkpoints {
         let db = match self.0.db.try_lock() {
             Ok(db) => db,
             Err(TryLockError::Poisoned(db)) => db.into_inner(),
-            // The next commit finds the log long, too.
+            // One of the next commits makes it due again.
             Err(TryLockError::WouldBlock) => return,
         };
         if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

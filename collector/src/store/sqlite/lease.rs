@@ -256,7 +256,9 @@ mod tests {
         }
         assert_eq!(len(&path), empty);
         drop(reader);
-        commit(&lease).await;
+        for _ in 0..40 {
+            commit(&lease).await;
+        }
         wait_until("a checkpoint", || len(&path) > empty + 40 * 8192);
     }
 }
