@@ -78,6 +78,8 @@ pub(super) struct FlowPlaces {
     taken: usize,
     /// Flows that have lost their place since all were free, after at least one packet at it.
     ousted: usize,
+    /// The same since it was last decided whether places pay.
+    ousted_lately: usize,
 }
 
 impl FlowPlaces {
@@ -94,11 +96,23 @@ impl FlowPlaces {
     /// If there were fewer hits, so many packets bypass the places: of a flood, one packet in nine tries.
     const BYPASS: u32 = 4096;
 
+    /// Not if so many of the flows that lost their place had packets at it, an eighth of the turns: more places,
+    /// which there will soon be, would have kept them.
+    const WANT_MORE: usize = (Self::MISSES / Self::TURN / 8) as usize;
+
     /// Free places, of which there may be up to so many, a power of 2.
     pub fn new(most: usize) -> Self {
         let places = Vec::with_capacity(most);
-        let mut this =
-            Self { shift: 0, places, hits: 0, misses: 0, bypassing: 0, taken: 0, ousted: 0 };
+        let mut this = Self {
+            shift: 0,
+            places,
+            hits: 0,
+            misses: 0,
+            bypassing: 0,
+            taken: 0,
+            ousted: 0,
+            ousted_lately: 0,
+        };
         this.resize(Self::FEWEST);
         this
     }
@@ -166,14 +180,19 @@ impl FlowPlaces {
         self.misses += 1;
         if self.misses.is_multiple_of(Self::TURN) {
             place.settle(entries);
-            self.ousted += usize::from(place.packets > Packets(0));
+            let ousted = usize::from(place.packets > Packets(0));
+            self.ousted += ousted;
+            self.ousted_lately += ousted;
             *place = FlowPlace::new(flow, number);
         }
+        let may_grow = self.places.len() < self.places.capacity();
         if self.misses == Self::MISSES {
-            self.bypassing = if self.hits < self.misses { Self::BYPASS } else { 0 };
-            (self.hits, self.misses) = (0, 0);
+            let wants_more = may_grow && self.ousted_lately >= Self::WANT_MORE;
+            let pays = self.hits >= self.misses || wants_more;
+            self.bypassing = if pays { 0 } else { Self::BYPASS };
+            (self.hits, self.misses, self.ousted_lately) = (0, 0, 0);
         }
-        if 4 * self.ousted > self.places.len() && self.places.len() < self.places.capacity() {
+        if may_grow && 4 * self.ousted > self.places.len() {
             self.settle(entries);
             self.resize(2 * self.places.len());
         }
@@ -202,7 +221,7 @@ impl FlowPlaces {
 
     /// All places are free; from now on, there are so many, and nothing bypasses them.
     fn resize(&mut self, places: usize) {
-        (self.hits, self.misses, self.bypassing) = (0, 0, 0);
+        (self.hits, self.misses, self.bypassing, self.ousted_lately) = (0, 0, 0, 0);
         self.places.resize(places, FlowPlace::FREE);
         self.shift = u64::BITS - places.trailing_zeros();
     }
