@@ -51,6 +51,9 @@ pub const PEAKS: [&str; 4] =
 /// Further summed figures of rollups, besides [`COUNTS`] and [`KERNEL`].
 pub const LOSSES: [&str; 4] = ["drops", "freezes", "late", "inexact"];
 
+/// Number of figure columns of `traffic_mix`.
+pub const MIX_FIGURES: usize = 2 * MIX.len() + KERNEL.len();
+
 /// All figure columns of `traffic_mix`: received, transmitted, the kernel's.
 pub fn mix_columns() -> impl Iterator<Item = String> {
     let of = |direction: &'static str| MIX.iter().map(move |name| format!("{direction}_{name}"));

@@ -2,7 +2,15 @@
 
 use proptest::prelude::*;
 
+use wire::{Bytes, Packets, WallNs};
+
+use super::column::put_number;
+use super::rows::{Columnar, packed};
 use super::*;
+use crate::store::rows::columns::MIX_FIGURES;
+use crate::store::rows::series::{Point, PointCounts};
+
+const FORMAT: u8 = Point::FORMAT;
 
 /// Numbers as columns have them: near each other, arbitrary, extreme.
 fn numbers() -> impl Strategy<Value = Vec<u64>> {
@@ -43,6 +51,18 @@ fn row() -> impl Strategy<Value = Point> {
             tx,
             drops: Packets(drops),
             flags,
+        },
+    )
+}
+
+fn mix() -> impl Strategy<Value = MixRow> {
+    let figure = prop_oneof![4 => Just(0), 4 => 0_u64..2000, 1 => any::<u64>()];
+    let figures = proptest::collection::vec(figure, MIX_FIGURES);
+    (1_800_000_000_000_000_000_u64..1_800_000_000_000_000_009, any::<u64>(), figures).prop_map(
+        |(start_ns, interval_ns, figures)| MixRow {
+            start_ns: WallNs(start_ns),
+            interval_ns,
+            figures: figures.try_into().unwrap(),
         },
     )
 }
@@ -115,6 +135,20 @@ proptest! {
     }
 
     #[test]
+    fn mixes_of_any_figures_come_back_by_start(
+        mut rows in proptest::collection::vec(mix(), 1..200),
+    ) {
+        let packed = PackedMixes::of(rows.clone());
+        let [packed] = &packed.unwrap()[..] else { panic!("more than one piece") };
+        rows.sort_by_key(|row| row.start_ns);
+        let span = (rows[0].start_ns, rows[rows.len() - 1].start_ns);
+        prop_assert_eq!((packed.first_ns, packed.last_ns), span);
+        prop_assert_eq!(packed.mixes, rows.len() as u64);
+        prop_assert_eq!(unpack::<Point>(&packed.columns), None);
+        prop_assert_eq!(unpack(&packed.columns), Some(rows));
+    }
+
+    #[test]
     fn a_changed_byte_is_noticed(at in any::<prop::sample::Index>(), change in 1_u8..=255) {
         let rows = busy(300);
         let mut packed = Packed::of(&rows).unwrap();
@@ -132,7 +166,7 @@ proptest! {
         let mut packed = vec![FORMAT];
         put_number(&mut packed, count % 10_000);
         packed.extend(&bytes);
-        let _refused = unpack(&packed);
+        let _refused = unpack::<Point>(&packed);
         let read = column::read(&bytes, 300, Some(&[7; 300]));
         prop_assert!(read.is_none_or(|column| column.len() == 300));
     }
@@ -150,10 +184,10 @@ fn numbers_of_a_block_follow_each_other_the_highest_bit_first() {
 fn other_formats_too_many_rows_and_other_sums_are_refused() {
     let packed = Packed::of(&busy(10)).unwrap();
     let other = [&[FORMAT + 1], &packed.columns[1..]].concat();
-    assert_eq!(unpack(&other), None);
+    assert_eq!(unpack::<Point>(&other), None);
     let mut many = vec![FORMAT];
     put_number(&mut many, ROWS_MAX as u64 + 1);
-    assert_eq!(unpack(&[&many[..], &[0; 100]].concat()), None);
+    assert_eq!(unpack::<Point>(&[&many[..], &[0; 100]].concat()), None);
     let mut sums = packed.clone();
     sums.sums.counts[3] += 1;
     assert_eq!(sums.rows(), None);
@@ -181,6 +215,17 @@ fn an_hour_of_a_busy_nic_takes_25_bytes_a_row_and_of_a_silent_one_next_to_nothin
     assert!(bytes < 0.2, "{bytes}");
 }
 
+#[test]
+fn more_mixes_than_fit_are_packed_in_pieces_and_none_in_none() {
+    let of = |n| MixRow { start_ns: WallNs(n), interval_ns: 1, figures: [n; MIX_FIGURES] };
+    let rows: Vec<MixRow> = (0..ROWS_MAX as u64 + 5).map(of).collect();
+    let pieces = PackedMixes::of(rows.clone()).unwrap();
+    assert_eq!(pieces.iter().map(|it| it.mixes).collect::<Vec<_>>(), [8192, 5]);
+    let back = pieces.iter().flat_map(|it| unpack::<MixRow>(&it.columns).unwrap());
+    assert_eq!(back.collect::<Vec<_>>(), rows);
+    assert_eq!(PackedMixes::of(vec![]), Some(vec![]));
+}
+
 proptest! {
     #[test]
     fn some_rows_are_unpacked_alone_and_their_starts_from_the_first_bytes(
@@ -188,13 +233,13 @@ proptest! {
         from: u64,
         to: u64,
     ) {
-        let packed = pack(&rows);
+        let packed = packed(&rows).unwrap();
         let range = WallNs(from.min(to))..WallNs(from.max(to));
         let some = unpack_where(&packed, rows.len() as u64, |start_ns| range.contains(&start_ns));
         let expected: Vec<Point> =
             rows.iter().filter(|row| range.contains(&row.start_ns)).cloned().collect();
         prop_assert_eq!(some, Some(expected));
-        prop_assert_eq!(unpack_where(&packed, rows.len() as u64 + 1, |_| true), None);
+        prop_assert_eq!(unpack_where::<Point>(&packed, rows.len() as u64 + 1, |_| true), None);
         let most = usize::try_from(bytes_of_starts(rows.len() as u64)).unwrap();
         let begin = &packed[..packed.len().min(most)];
         let expected: Vec<WallNs> = rows.iter().map(|row| row.start_ns).collect();
