@@ -23,8 +23,8 @@ pub trait Retain: Send + Sync + Debug {
     /// [`StoreError::Failed`] if the store fails.
     async fn keep_clock(&self, clock_ns: WallNs) -> Result<(), StoreError>;
 
-    /// Packs samples before `before_ns`, in steps short enough for commits in between; they read as before.
-    /// Returns their number; call it regularly. A store that keeps each sample as a row packs none.
+    /// Packs samples and mixes before `before_ns`, in steps short enough for commits in between; they read as
+    /// before. Returns their number; call it regularly. A store that keeps each as a row packs none.
     ///
     /// # Errors
     /// [`StoreError::Failed`] if the store fails; what was packed until then stays packed.

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};
 use wire::frame::Mix;
-use wire::{Bytes, Packets};
+use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
 use super::key::nic_key;
@@ -17,6 +17,7 @@ use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
     EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
 };
+use crate::store::rows::packed::MixRow;
 use crate::store::rows::series::{NicRange, Point};
 
 pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
@@ -30,8 +31,11 @@ pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix
         sums.join(", ")
     );
     let row = connection.query_typed_one(&select, &key.params()).await?;
-    let figures = (1..=columns.len()).map(|at| number(&row, at));
-    Ok(mix_of(number(&row, 0)?, &figures.collect::<Result<Vec<u64>, Error>>()?))
+    let mut figures = [0; _];
+    for (at, figure) in figures.iter_mut().enumerate() {
+        *figure = number(&row, 1 + at)?;
+    }
+    Ok(mix_of([MixRow { start_ns: WallNs(0), interval_ns: number(&row, 0)?, figures }]))
 }
 
 pub(super) async fn events(

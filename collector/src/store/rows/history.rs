@@ -3,6 +3,8 @@
 use wire::frame::{Gap, Mix, MixCounts, flags};
 use wire::{Bytes, Packets, WallNs};
 
+use crate::store::rows::packed::MixRow;
+
 /// Most rows read for events before a coarser table is used.
 pub const EVENT_ROWS_MAX: usize = 20_000;
 
@@ -77,16 +79,15 @@ pub fn gap_name(reason: u8) -> &'static str {
     known.map_or("unknown", Gap::name)
 }
 
-/// The mix from the sum of lengths and the sums of [`super::columns::mix_columns`].
+/// What mixes add up to. Sums end at the largest number.
 #[must_use]
-pub fn mix_of(interval_ns: u64, figures: &[u64]) -> Mix {
-    let mut mix = Mix { interval_ns, ..Mix::default() };
-    let (rx, rest) = figures.split_at(MixCounts::FIGURES.min(figures.len()));
-    for (own, figure) in mix.rx.figures_mut().zip(rx) {
-        *own = *figure;
-    }
-    for (own, figure) in mix.tx.figures_mut().zip(rest) {
-        *own = *figure;
+pub fn mix_of(rows: impl IntoIterator<Item = MixRow>) -> Mix {
+    let mut mix = Mix::default();
+    for row in rows {
+        let (rx, rest) = row.figures.split_at(MixCounts::FIGURES);
+        mix.interval_ns = mix.interval_ns.saturating_add(row.interval_ns);
+        let own = mix.rx.figures_mut().zip(rx).chain(mix.tx.figures_mut().zip(rest));
+        own.for_each(|(own, figure)| *own = own.saturating_add(*figure));
     }
     mix
 }

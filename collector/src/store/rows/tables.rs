@@ -27,10 +27,13 @@ enum Kept {
 /// The table of samples.
 pub const SAMPLES: &str = "bandwidth_stats";
 
+/// The table of mixes.
+pub const MIXES: &str = "traffic_mix";
+
 /// Traffic of NICs.
 pub const FIGURES: [Timed; 5] = [
     Timed { name: SAMPLES, kept: Kept::Raw },
-    Timed { name: "traffic_mix", kept: Kept::Raw },
+    Timed { name: MIXES, kept: Kept::Raw },
     Timed { name: "talkers", kept: Kept::Talkers },
     Timed { name: "bandwidth_1m", kept: Kept::Rollup1m },
     Timed { name: "bandwidth_5m", kept: Kept::Rollup5m },
@@ -42,7 +45,7 @@ pub const EVENTS: [Timed; 1] = [Timed { name: "link_changes", kept: Kept::Rollup
 /// Tables whose rows keep a NIC listed, those with the longest retention first. A ledger alone doesn't
 /// keep it.
 pub const KEEPING: [&str; 7] =
-    ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", SAMPLES, "traffic_mix", "talkers"];
+    ["bandwidth_5m", "gaps", "link_changes", "bandwidth_1m", SAMPLES, MIXES, "talkers"];
 
 /// All tables whose rows have client, NIC and time.
 pub fn timed() -> impl Iterator<Item = Timed> {

@@ -12,7 +12,7 @@ use super::lease::Reads;
 use super::points::RowKey;
 use super::samples::SampleReader;
 use super::wide::wide;
-use super::{client_days, tags, talkers};
+use super::{client_days, mixes, tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::proof::{
@@ -45,6 +45,7 @@ fn check(db: &mut Connection) -> Result<CheckReport, Failure> {
     let mut report = judge(&evidence).report;
     report.findings.extend(account_cycles::faults(&transaction)?);
     report.findings.extend(faults);
+    report.findings.extend(mixes::faults(&transaction)?);
     let damage = damage.into_iter().filter(|line| line != "ok");
     report.findings.extend(damage.map(|line| format!("the file is damaged: {line}")));
     Ok(report)

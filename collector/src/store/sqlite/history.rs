@@ -5,31 +5,20 @@ use wire::frame::Mix;
 use wire::{Bytes, Packets, WallNs};
 
 use super::error::Failure;
+use super::mixes;
 use super::number::number;
 use super::points::{RowKey, nic_key};
 use super::query::{choose, rollup};
 use super::samples::SampleReader;
-use super::wide::narrow;
-use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{
-    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
+    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, newest, row_events,
 };
 use crate::store::rows::series::{NicRange, Point};
 
 pub(super) fn mix(db: &mut Connection, range: &NicRange) -> Result<Mix, Failure> {
     let transaction = db.transaction()?;
     let Some(key) = nic_key(&transaction, range)? else { return Ok(Mix::default()) };
-    let columns: Vec<String> = mix_columns().collect();
-    let sums: Vec<String> = columns.iter().map(|name| format!("wide_sum({name})")).collect();
-    let mut select = transaction.prepare_cached(&format!(
-        "SELECT wide_sum(interval_ns), {} FROM traffic_mix
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4",
-        sums.join(", ")
-    ))?;
-    Ok(select.query_row(key.params(), |row| {
-        let figures = (1..=columns.len()).map(|at| narrow(row, at));
-        Ok(mix_of(narrow(row, 0)?, &figures.collect::<rusqlite::Result<Vec<u64>>>()?))
-    })?)
+    mixes::sum(&transaction, &key)
 }
 
 pub(super) fn events(

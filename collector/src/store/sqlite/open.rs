@@ -9,14 +9,14 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use wire::private_file::{self, Acting, FileError};
 
 use super::error::OpenError;
-use super::samples::functions;
+use super::functions;
 use super::wide;
 
 /// Version of the newest schema (`PRAGMA user_version`).
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 25] = [
+const MIGRATIONS: [&str; 26] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -42,6 +42,7 @@ const MIGRATIONS: [&str; 25] = [
     include_str!("talkers_time.sql"),
     include_str!("talkers_alike.sql"),
     include_str!("packed.sql"),
+    include_str!("packed_mixes.sql"),
 ];
 
 /// Most memory that the pages of the writing connection take, KiB. Each NIC writes to a few pages of its own at each

@@ -6,6 +6,7 @@ use wire::{Bytes, Packets, WallNs};
 use super::error::Failure;
 use super::number::number;
 use crate::store::rows::nics::NicId;
+use crate::store::rows::packed::stretches::HOUR;
 use crate::store::rows::series::{NicRange, Point, PointCounts};
 
 /// The selected rows of a table.
@@ -26,6 +27,16 @@ impl RowKey {
     pub fn covers(&self, start_ns: WallNs) -> bool {
         (self.from..self.to).contains(&start_ns.to_column())
     }
+}
+
+/// The stretches of a table that may have rows in the range of a [`RowKey`]: they lie within an hour each.
+pub(super) fn touching(table: &str) -> String {
+    format!(
+        "FROM {table} WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND first < ?4
+             AND time < CASE WHEN ?4 < {0} THEN ?4 + {HOUR} ELSE {1} END",
+        i64::MAX - HOUR,
+        i64::MAX
+    )
 }
 
 /// The numbers that identify a NIC's rows. `None` if there is no such NIC.

@@ -12,7 +12,7 @@ use super::query::{FIVE_MINUTES, MINUTES};
 use super::store::SqliteStore;
 use super::tables::client_days;
 use super::tables::stored::{STEP_ROWS, Stored, keeping, stored};
-use super::{alerts, quarantine, samples, tags, talkers};
+use super::{alerts, mixes, quarantine, samples, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::nics::NicId;
@@ -35,7 +35,9 @@ impl Retain for SqliteStore {
     }
 
     async fn pack(&self, before_ns: WallNs) -> Result<u64, StoreError> {
-        samples::pack(self, before_ns).await
+        let samples = samples::pack(self, before_ns).await;
+        let mixes = mixes::pack(self, before_ns).await;
+        Ok(samples? + mixes?)
     }
 
     async fn retain(

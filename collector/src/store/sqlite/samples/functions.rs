@@ -14,8 +14,7 @@ use crate::store::rows::series::Point;
 /// Adds the functions to a connection:
 ///
 /// - `only_collector_sql_unpacks(columns, from, to)`: a JSON array of the packed samples that start in a
-///   closed range, each an array of time, nth and the other columns of `hot_samples`. Where it is missing,
-///   its name says what to do.
+///   closed range, each an array of time, nth and the other columns of `hot_samples`.
 /// - `recent_speeds(rx_bytes, tx_bytes, rx_packets, tx_packets, interval_ns)`, an aggregate: a JSON array of
 ///   bytes per second up and down without outliers, and the mean packet sizes up and down.
 pub fn register(db: &Connection) -> rusqlite::Result<()> {

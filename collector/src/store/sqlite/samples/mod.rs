@@ -18,6 +18,7 @@ use super::number::number;
 use super::points::{RowKey, point};
 use super::store::SqliteStore;
 use super::tables::nics::NicIds;
+use super::to_pack::nics_to_pack;
 use super::wide::wide;
 use crate::store::pack::pack_each;
 use crate::store::port::error::StoreError;
@@ -37,7 +38,7 @@ pub(super) const HOT: &str = "hot_samples";
 /// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
     let until = hour_of(before_ns.to_column());
-    let nics = store.readers().lease(move |db| packing::nics_to_pack(db, until)).await?;
+    let nics = store.readers().lease(move |db| nics_to_pack(db, HOT, until)).await?;
     pack_each(nics, |nic| pack_some(store, nic, until)).await
 }
 

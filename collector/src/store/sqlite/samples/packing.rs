@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
+use super::HOT;
 use super::stretch::{self, Stretch};
 use crate::store::rows::packed::Packed;
 use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
@@ -12,22 +13,12 @@ use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::number;
 use crate::store::sqlite::points::point;
 use crate::store::sqlite::tables::nics::NicIds;
+use crate::store::sqlite::to_pack::oldest;
 use crate::store::sqlite::wide::wide;
 
 /// Most samples of a stretch: 17 minutes at two a second. More take less room by a hundredth, but each
 /// transaction, and reading one sample, takes longer.
 const STRETCH_ROWS: usize = 2048;
-
-/// The NICs with samples before a time that are not packed.
-pub fn nics_to_pack(db: &Connection, until: i64) -> Result<Vec<NicIds>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_samples hot
-             WHERE hot.client = nics.client AND hot.nic = nics.id AND hot.time < ?1)",
-    )?;
-    let nics =
-        select.query_map([until], |row| Ok(NicIds { client: row.get(0)?, nic: row.get(1)? }))?;
-    Ok(nics.collect::<rusqlite::Result<_>>()?)
-}
 
 /// The oldest samples of a NIC that are not packed, and the stretches that are to replace them.
 #[derive(Debug)]
@@ -47,7 +38,7 @@ impl PackingPlan {
     /// Samples that come late join the stretch in which they lie, or the one before them if it has room.
     pub fn of(db: &mut Connection, nic: NicIds, until: i64) -> Result<Option<Self>, Failure> {
         let db = db.transaction()?;
-        let Some(first) = oldest(&db, nic, until)? else { return Ok(None) };
+        let Some(first) = oldest(&db, HOT, nic, until)? else { return Ok(None) };
         let hour = hour_of(first);
         let (before, next) = neighbours(&db, nic, first, hour)?;
         let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(until);
@@ -124,14 +115,6 @@ impl HotRange {
         )?;
         Ok(delete.execute(self.params())? as u64)
     }
-}
-
-/// Start of a NIC's oldest sample that is not packed.
-fn oldest(db: &Connection, nic: NicIds, until: i64) -> Result<Option<i64>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT min(time) FROM hot_samples WHERE client = ?1 AND nic = ?2 AND time < ?3",
-    )?;
-    Ok(select.query_row(params![nic.client, nic.nic, until], |row| row.get(0))?)
 }
 
 /// Within an hour, the last stretch that starts until `first`, and the start of the next one.

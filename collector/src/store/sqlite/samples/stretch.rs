@@ -6,12 +6,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use wire::WallNs;
 
-use crate::store::rows::packed::stretches::HOUR;
 use crate::store::rows::packed::{Packed, PackedSums, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{bounded, number};
-use crate::store::sqlite::points::RowKey;
+use crate::store::sqlite::points::{RowKey, touching};
+use crate::store::sqlite::samples::PACKED;
 use crate::store::sqlite::tables::nics::NicIds;
 use crate::store::sqlite::wide::wide;
 use crate::time::Time;
@@ -22,15 +22,8 @@ const COLUMNS: &str =
     tx_packets, tx_captured, drops, rx_peak_1ms_bytes, rx_peak_10ms_bytes, tx_peak_1ms_bytes,
     tx_peak_10ms_bytes, flags, columns, id";
 
-/// The stretches of a NIC that may have samples in a range: they lie within an hour each.
-static TOUCHING: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "FROM packed_samples WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND first < ?4
-             AND time < CASE WHEN ?4 < {0} THEN ?4 + {HOUR} ELSE {1} END",
-        i64::MAX - HOUR,
-        i64::MAX
-    )
-});
+/// The stretches of a NIC that may have samples in a range.
+static TOUCHING: LazyLock<String> = LazyLock::new(|| touching(PACKED));
 
 /// Those, in order.
 pub static STRETCHES: LazyLock<String> =

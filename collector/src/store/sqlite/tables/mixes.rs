@@ -1,4 +1,4 @@
-//! `traffic_mix`: one row per mix.
+//! `hot_mixes`: one row per mix, until it is packed.
 
 use std::sync::LazyLock;
 
@@ -10,9 +10,10 @@ use super::nics::{NicIds, ids};
 use crate::store::rows::columns::{mix_columns, mix_figures};
 use crate::store::rows::facts::NicIndex;
 use crate::store::sqlite::error::Failure;
+use crate::store::sqlite::mixes::HOT;
 use crate::store::sqlite::number::{int, ints};
 
-static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::into("traffic_mix", mix_columns()));
+static INSERT: LazyLock<Insert> = LazyLock::new(|| Insert::into(HOT, mix_columns()));
 
 pub fn add(
     transaction: &Transaction<'_>,

@@ -1,13 +1,17 @@
-//! The tables of the file whose rows have client, NIC and time: those of [`tables`], but samples have two.
+//! The tables of the file whose rows have client, NIC and time: those of [`tables`], but samples and mixes have two.
 
-use crate::store::rows::tables::{KEEPING, SAMPLES, Timed};
-use crate::store::sqlite::samples::{HOT, PACKED};
+use crate::store::rows::tables::{KEEPING, MIXES, SAMPLES, Timed};
+use crate::store::sqlite::{mixes, samples};
 
 /// Most rows deleted per step.
 pub const STEP_ROWS: i64 = 5000;
 
-/// Most stretches deleted per step: each has thousands of samples.
+/// Most stretches deleted per step: each has thousands of samples, or hundreds of mixes.
 const STEP_STRETCHES: i64 = 8;
+
+/// What is packed: its name, its table with a row for each, and that with stretches.
+const PACKED: [(&str, &str, &str); 2] =
+    [(SAMPLES, samples::HOT, samples::PACKED), (MIXES, mixes::HOT, mixes::PACKED)];
 
 /// A table, and what it is a part of.
 #[derive(Debug, Clone, Copy)]
@@ -23,18 +27,20 @@ pub struct Stored {
 /// The tables in which some tables are stored.
 pub fn stored(all: impl IntoIterator<Item = Timed>) -> impl Iterator<Item = Stored> {
     all.into_iter().flat_map(|of| {
-        let rows = Stored { name: row_table(of.name), of, start: "time", step_rows: STEP_ROWS };
-        let packed = Stored { name: PACKED, start: "first", step_rows: STEP_STRETCHES, ..rows };
-        [rows].into_iter().chain((of.name == SAMPLES).then_some(packed))
+        let rows = |name| Stored { name, of, start: "time", step_rows: STEP_ROWS };
+        let stretches = |name| Stored { name, of, start: "first", step_rows: STEP_STRETCHES };
+        let [first, second] = tables(of.name);
+        first.map(rows).into_iter().chain(second.map(stretches))
     })
 }
 
 /// The tables whose rows keep a NIC listed.
 pub fn keeping() -> impl Iterator<Item = &'static str> {
-    KEEPING.into_iter().map(row_table).chain([PACKED])
+    KEEPING.into_iter().flat_map(tables).flatten()
 }
 
-/// The table with a row for each figure.
-fn row_table(table: &'static str) -> &'static str {
-    if table == SAMPLES { HOT } else { table }
+/// The table with a row for each figure, and that with stretches if there is one.
+fn tables(name: &'static str) -> [Option<&'static str>; 2] {
+    let packed = PACKED.into_iter().find(|(of, ..)| *of == name);
+    packed.map_or([Some(name), None], |(_, hot, packed)| [Some(hot), Some(packed)])
 }
