@@ -246,10 +246,11 @@ pub struct MigrateArgs {
     after_help = "Example: collector sql \"SELECT timestamp, upload_speed, download_speed FROM \
                   bandwidth_report WHERE client_id = 'web-1' AND nic = 'eth0' AND time >= \
                   unixepoch('now', '-1 hour') * 1000000000\"\n\n\
-                  Samples older than retention.hot are packed. bandwidth_stats, bandwidth_samples and \
-                  bandwidth_report unpack them here; other SQLite programs fail on these views (no such \
-                  function: only_collector_sql_unpacks) rather than leave samples out. Those find newer \
-                  samples in hot_samples. A PostgreSQL database is asked with psql."
+                  Samples and mixes older than retention.hot are packed. bandwidth_stats, \
+                  bandwidth_samples, bandwidth_report and traffic_mix unpack them here; other SQLite \
+                  programs fail on these views (no such function: only_collector_sql_unpacks) rather than \
+                  leave rows out. Those find newer samples in hot_samples, newer mixes in hot_mixes. A \
+                  PostgreSQL database is asked with psql."
 )]
 pub struct SqlArgs {
     /// Query in SQLite's SQL

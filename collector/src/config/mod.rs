@@ -93,13 +93,13 @@ pub struct ServerSection {
     pub port: u16,
 }
 
-/// Section `retention`: how long rows are kept; 1 h to 36500 d. And how soon samples are packed.
+/// Section `retention`: how long rows are kept; 1 h to 36500 d. And how soon samples and mixes are packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSection {
     /// Samples.
     pub raw: Interval,
-    /// Samples older than this are packed, by whole hours; not on Citus. As long as `raw`: none.
+    /// Samples and mixes older than this are packed, by whole hours; not on Citus. As long as `raw`: none.
     pub hot: Interval,
     /// Rollups of one minute.
     pub rollup_1m: Interval,

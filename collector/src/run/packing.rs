@@ -1,4 +1,4 @@
-//! Packs old samples, in the background.
+//! Packs old samples and mixes, in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::time::sleep;
 use crate::store::{Database, RetentionLimits};
 use crate::time::now_ns;
 
-/// Interval between looks for old samples: they are packed by whole hours, and those that come late within
+/// Interval between looks for old rows: they are packed by whole hours, and those that come late within
 /// this time.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Packs samples that are older than `hot` of the limits, which may change, forever. A wrong clock does no harm: packed
-/// samples read as others, and others join them. What fails is tried again later.
+/// Packs samples and mixes that are older than `hot` of the limits, which may change, forever. A wrong clock does no
+/// harm: packed rows read as others. What fails is tried again later.
 pub async fn follow(store: Arc<dyn Database>, mut limits: watch::Receiver<RetentionLimits>) {
     loop {
         tokio::select! {
@@ -26,8 +26,10 @@ pub async fn follow(store: Arc<dyn Database>, mut limits: watch::Receiver<Retent
         let hot_ns = u64::try_from(hot.as_nanos()).unwrap_or(u64::MAX);
         match store.pack(now_ns().saturating_sub(hot_ns)).await {
             Ok(0) => {}
-            Ok(samples) => tracing::info!(samples, "packed old samples"),
-            Err(error) => tracing::warn!(error = %error.in_full(), "can't pack old samples yet"),
+            Ok(rows) => tracing::info!(rows, "packed old samples and mixes"),
+            Err(error) => {
+                tracing::warn!(error = %error.in_full(), "can't pack old samples and mixes yet");
+            }
         }
     }
 }

@@ -1,21 +1,26 @@
 //! The meaning of each table and column.
 
 /// The tables and views, in the order of the page.
-pub const TABLES: [(&str, &str); 41] = [
+pub const TABLES: [(&str, &str); 43] = [
     ("clients", "Enrolled agents that have connected."),
     ("nics", "The NICs of each client, as its agent last described them."),
     (
         "bandwidth_stats",
-        "View: one row per client, NIC and sample, [packed](operations.md#packed-samples) or not: the raw data. Kept for `retention.raw`.",
+        "View: one row per client, NIC and sample, [packed](operations.md#packed-samples-and-mixes) or not: the raw data. Kept for `retention.raw`.",
     ),
     ("hot_samples", "Samples that are not packed yet. In PostgreSQL partitioned by day."),
     (
         "packed_samples",
-        "[Packed samples](operations.md#packed-samples), a stretch of one NIC within one hour in a row. Stretches of a NIC don't overlap. In PostgreSQL partitioned by day; in SQLite sums beyond 64 bits are text.",
+        "[Packed samples](operations.md#packed-samples-and-mixes), a stretch of one NIC within one hour in a row. Stretches of a NIC don't overlap. In PostgreSQL partitioned by day; in SQLite sums beyond 64 bits are text.",
     ),
     (
         "traffic_mix",
-        "Sizes and protocols, one row per client, NIC and mix interval. Kept as long as samples. The name of a size class is its largest packet, including FCS (RFC 2819).",
+        "View: sizes and protocols, one row per client, NIC and mix interval, [packed](operations.md#packed-samples-and-mixes) or not. Kept as long as samples. The name of a size class is its largest packet, including FCS (RFC 2819).",
+    ),
+    ("hot_mixes", "Mixes that are not packed yet. In PostgreSQL partitioned by day."),
+    (
+        "packed_mixes",
+        "[Packed mixes](operations.md#packed-samples-and-mixes), a stretch of one NIC within one hour in a row. Those that came late are a stretch of their own. In PostgreSQL partitioned by day.",
     ),
     (
         "talkers",
@@ -103,7 +108,11 @@ pub const TABLES: [(&str, &str); 41] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 114] = [
+const IN_TABLE: [(&str, &str, &str); 120] = [
+    ("packed_mixes", "first", "Start of the first mix, ns since 1970"),
+    ("packed_mixes", "time", "Start of the last mix, ns since 1970"),
+    ("packed_mixes", "mixes", "Number of mixes"),
+    ("packed_mixes", "columns", "The mixes, packed column by column, each with a checksum"),
     ("packed_samples", "first", "Start of the first sample, ns since 1970"),
     ("packed_samples", "time", "Start of the last sample, ns since 1970"),
     ("packed_samples", "samples", "Number of samples"),
@@ -153,6 +162,8 @@ const IN_TABLE: [(&str, &str, &str); 114] = [
     ("sessions", "session", "64 random bits, as a signed number"),
     ("traffic_mix", "interval_ns", "Length of the mix interval, ns"),
     ("traffic_mix", "time", "Start of the mix interval, by the agent's clock"),
+    ("hot_mixes", "interval_ns", "Length of the mix interval, ns"),
+    ("hot_mixes", "time", "Start of the mix interval, by the agent's clock"),
     ("revocations", "replaced", "Another host took the client's place"),
     ("revocations", "forgotten", "The client was also forgotten"),
     ("token_uses", "expires_at", "When the token expires"),

@@ -20,6 +20,7 @@ mod introductions;
 mod migrate;
 mod packed;
 mod packed_postgres;
+mod packing_killed;
 mod pooler;
 mod postgres;
 mod proxy;

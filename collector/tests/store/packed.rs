@@ -21,7 +21,7 @@ use wire::frame::{Gap, Sample};
 
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, point, sample};
 use crate::sqlite::Sqlite;
-use crate::suite::{Place, ReportRow, assert_sound, opened, raw};
+use crate::suite::{Place, ReportRow, assert_sound, mix, opened, raw};
 
 pub const HOUR: u64 = 3600 * SECOND;
 
@@ -83,6 +83,8 @@ crate::behaviours! { packing();
     a_session_long_silent_is_forgotten_and_the_proof_still_holds,
     a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows,
     what_happened_to_a_nic_is_known,
+    a_mix_is_summed_over_its_range,
+    every_figure_of_a_mix_has_its_column,
     the_report_view_gives_the_old_columns,
     the_report_view_equals_an_independent_computation,
     account_totals_are_what_sql_says_over_raw_rows,
@@ -95,6 +97,13 @@ crate::behaviours! { packing();
     talkers_are_read_back_exactly_and_are_never_doubled,
     figures_beyond_any_link_delay_nobody,
     sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention,
+}
+
+crate::behaviours! { crate::sqlite::fresh();
+    packed_mixes_read_as_before_and_late_ones_join_them,
+    an_hour_of_mixes_is_packed_together_and_goes_by_age,
+    a_purged_client_has_no_packed_mixes,
+    damaged_mixes_are_found_and_never_read_as_fewer,
 }
 
 /// Everything that is read of a NIC.
@@ -221,7 +230,7 @@ async fn assert_stretches(place: &Sqlite) {
 }
 
 /// A store with samples of eth0, one every half second over `hours`.
-async fn filled(hours: u64) -> (Sqlite, Arc<dyn Database>, Agent) {
+pub async fn filled(hours: u64) -> (Sqlite, Arc<dyn Database>, Agent) {
     let place = crate::sqlite::fresh().await;
     let (store, mut agent) = opened(&place).await;
     let samples: Vec<Sample> =
@@ -308,10 +317,12 @@ async fn other_sqlite_programs_refuse_the_views_and_collector_sql_answers() {
     store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
     let mut agent = Agent::new("web", 1, 1);
     let both = vec![sample("eth0", START, 1), sample("eth0", START + HOUR, 2)];
-    store.commit(&agent.next(both)).await.unwrap();
-    assert_eq!(store.pack(WallNs(START + HOUR)).await.unwrap(), 1);
+    let mut frame = agent.frame(both);
+    frame.mixes = vec![mix(START, 1), mix(START + HOUR, 2)];
+    store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    assert_eq!(store.pack(WallNs(START + HOUR)).await.unwrap(), 2);
     let bare = rusqlite::Connection::open(directory.path().join("netmon.sqlite")).unwrap();
-    for view in ["bandwidth_stats", "bandwidth_samples", "bandwidth_report"] {
+    for view in ["bandwidth_stats", "bandwidth_samples", "bandwidth_report", "traffic_mix"] {
         let refused = bare.prepare(&format!("SELECT * FROM {view}")).unwrap_err().to_string();
         assert!(refused.contains("no such function: only_collector_sql_unpacks"), "{refused}");
         let answer = sql(directory.path(), &format!("SELECT count(*) AS rows FROM {view}"));
@@ -342,6 +353,13 @@ async fn the_views_read_of_packed_samples_only_what_is_asked_for() {
         lines.collect::<Result<_, _>>().unwrap()
     };
     let time = "time >= 5 AND time < 9 AND stretch_to >= 5 AND stretch_from < 9";
+    let mixes = plan(&format!("SELECT * FROM traffic_mix WHERE client = 1 AND nic = 1 AND {time}"));
+    for search in [
+        "SEARCH p USING INDEX packed_mixes_nic (client=? AND nic=? AND time>?)",
+        "SEARCH hot_mixes USING PRIMARY KEY (client=? AND nic=? AND time>? AND time<?)",
+    ] {
+        assert!(mixes.iter().any(|line| line.contains(search)), "{mixes:#?}");
+    }
     for view in ["bandwidth_samples", "bandwidth_report"] {
         let of_nic = "client_id = 'web' AND nic = 'eth0'";
         let plan = plan(&format!("SELECT * FROM {view} WHERE {of_nic} AND {time}"));
@@ -358,9 +376,9 @@ async fn the_views_read_of_packed_samples_only_what_is_asked_for() {
     }
 }
 
-/// Only the rooms of samples know the tables in which they are: whoever read one would miss some.
+/// Only the rooms of samples and mixes know the tables in which they are: whoever read one would miss some.
 #[test]
-fn only_the_rooms_of_samples_name_their_tables() {
+fn only_the_rooms_of_samples_and_mixes_name_their_tables() {
     fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             match entry.is_dir() {
@@ -374,7 +392,9 @@ fn only_the_rooms_of_samples_name_their_tables() {
     files(&source, &mut all);
     let names = |path: &std::path::PathBuf| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.contains("hot_samples") || text.contains("packed_samples")
+        ["hot_samples", "packed_samples", "hot_mixes", "packed_mixes"]
+            .into_iter()
+            .any(|table| text.contains(table))
     };
     let name = |path: std::path::PathBuf| path.strip_prefix(&source).unwrap().display().to_string();
     let named: BTreeSet<String> = all.into_iter().filter(names).map(name).collect();
@@ -391,59 +411,17 @@ fn only_the_rooms_of_samples_name_their_tables() {
         "store/postgres/samples/stretch.rs",
         "store/postgres/samples/unpacked.rs",
         "store/postgres/tables/samples.rs",
+        "store/sqlite/mixes/functions.rs",
+        "store/sqlite/mixes/mod.rs",
+        "store/sqlite/mixes/packing.rs",
         "store/sqlite/packed.sql",
+        "store/sqlite/packed_mixes.sql",
         "store/sqlite/samples/functions.rs",
         "store/sqlite/samples/mod.rs",
         "store/sqlite/samples/packing.rs",
         "store/sqlite/samples/stretch.rs",
+        "store/sqlite/tables/mixes.rs",
         "store/sqlite/tables/samples.rs",
     ];
     assert_eq!(named, known.map(str::to_owned).into());
-}
-
-/// Names the file that the test packs in a process of its own.
-const PACKS: &str = "NETMON_TEST_PACKS";
-
-/// How often it is killed; more, if this variable says so.
-const KILLS: (&str, u64) = ("NETMON_TEST_KILLS", 6);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn packing_that_is_killed_at_any_time_loses_and_doubles_nothing() {
-    if let Some(path) = std::env::var_os(PACKS) {
-        let store = SqliteStore::open(Path::new(&path)).unwrap();
-        println!("packing");
-        store.pack(WallNs::MAX).await.unwrap();
-        return;
-    }
-    let (place, store, _) = filled(6).await;
-    let expected = raw(&store, "web", "eth0").await;
-    drop(store);
-    let kills = std::env::var(KILLS.0).map_or(KILLS.1, |kills| kills.parse().unwrap());
-    let mut halves = 0;
-    for kill in 0..kills {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("netmon.sqlite");
-        std::fs::copy(place.path(), &path).unwrap();
-        let name = "packed::packing_that_is_killed_at_any_time_loses_and_doubles_nothing";
-        let mut packs = Command::new(std::env::current_exe().unwrap())
-            .args(["--nocapture", "--exact", name])
-            .env(PACKS, &path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(packs.stdout.take().unwrap()).lines().map(Result::unwrap);
-        assert!(lines.any(|line| line.contains("packing")));
-        // Other points of the work in each turn.
-        std::thread::sleep(Duration::from_micros(kill * 997_331 % 400_000));
-        packs.kill().unwrap();
-        packs.wait().unwrap();
-        let store: Arc<dyn Database> = Arc::new(SqliteStore::open(&path).unwrap());
-        assert_sound(&store).await;
-        assert_eq!(raw(&store, "web", "eth0").await, expected, "kill {kill}");
-        let left = store.pack(WallNs::MAX).await.unwrap();
-        halves += u64::from((1..expected.len() as u64).contains(&left));
-        assert_eq!(raw(&store, "web", "eth0").await, expected, "kill {kill}");
-        assert_sound(&store).await;
-    }
-    assert!(halves > 0, "no kill came while it packed");
 }
