@@ -97,7 +97,7 @@ pub struct ServerSection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSection {
-    /// Samples.
+    /// Samples and mixes.
     pub raw: Interval,
     /// Samples and mixes older than this are packed, by whole hours; not on Citus. As long as `raw`: none.
     pub hot: Interval,

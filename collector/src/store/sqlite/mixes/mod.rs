@@ -111,7 +111,7 @@ pub(super) fn faults(db: &Connection) -> Result<Vec<String>, Failure> {
         let (id, first): (i64, i64) = (row.get(0)?, row.get(1)?);
         let noted = (number(row, 3)?, [first, row.get(2)?].map(WallNs::of_column));
         let columns = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-        if !unpack(columns).is_some_and(|rows: Vec<MixRow>| span(&rows) == Some(noted)) {
+        if unpack(columns).is_none_or(|rows: Vec<MixRow>| span(&rows) != Some(noted)) {
             let (client, nic): (String, String) = (row.get(5)?, row.get(6)?);
             faults.push(format!("client {client}, NIC {nic}: {}", DamagedMixes::of(id, first)));
         }

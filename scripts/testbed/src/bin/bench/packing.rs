@@ -1,21 +1,18 @@
-//! `bench packing`: what packing samples in a store takes and gives: bytes, CPU beside that of storing
+//! `bench packing`: what packing samples and mixes in a store takes and gives: bytes, CPU beside that of storing
 //! them, commits meanwhile, and reads before and after.
 
+mod feed;
 mod place;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Args;
-use collector::store::{
-    Batch, Commit, Point, PointCounts, Query, Resolution, SeriesRange, SessionBatch, Store,
-};
-use wire::frame::{Counts, Frame, Sample};
-use wire::id::{ClientId, NicName, SessionId};
-use wire::message::{Hello, Session};
-use wire::{Bytes, Packets, Seq, WallNs};
+use collector::store::{Batch, Commit, Database, NicRange, Point, Query, Resolution, SeriesRange};
+use wire::WallNs;
+use wire::frame::Mix;
 
+use self::feed::{HOUR, STEP, batches};
 use self::place::{PackingEngine, PackingPlace};
 use crate::packed::traffic::{INTERVAL_NS, KINDS, Kind, START_NS};
 use crate::table::{Table, median, met};
@@ -23,26 +20,24 @@ use crate::table::{Table, median, met};
 /// Options of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// NICs of each kind
-    #[arg(long, default_value_t = 12)]
-    nics: u64,
-    /// Hours of samples, one every 500 ms
-    #[arg(long, default_value_t = 6)]
+    /// Agents, each with two NICs of the same kind
+    #[arg(long, default_value_t = 20)]
+    agents: u64,
+    /// Hours of samples, one every 500 ms, and of mixes, one every 10 s; an even number
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..))]
     hours: u64,
     /// The store
     #[arg(long, value_enum, default_value_t = PackingEngine::Sqlite)]
     store: PackingEngine,
 }
 
-/// Samples of a NIC in an hour.
-const HOUR: u64 = 7200;
+/// Commits before packing begins, whose times are compared with those while it packs.
+const ALONE: usize = 200;
 
-/// Samples of a NIC in a batch: 10 s.
-const BATCH: usize = 20;
+/// Pause between these commits: shorter than that of a collector, so that there are many while it packs.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Most CPU of packing beside that of storing, most time of a commit beside its median, most time of a read beside
-/// that before.
-const CPU_TARGET: f64 = 0.15;
+/// Most time of a commit beside its median, most time of a read beside that before.
 const COMMIT_TARGET: f64 = 2.0;
 const READ_TARGET: f64 = 1.2;
 
@@ -52,18 +47,14 @@ const READ_TARGET: f64 = 1.2;
 /// The store fails, or reads something else than before.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut sizes = Table::new(&["rows", "number", "B before", "B after", "target"]);
     let mut costs = Table::new(&[
-        "samples",
-        "number",
-        "B before",
-        "B after",
-        "target",
-        "storing, CPU us",
+        "CPU per sample with its share of mixes",
+        "storing, us",
         "of which database",
-        "packing, CPU us",
+        "packing, us",
         "of which database",
-        "share",
-        "target 0.15",
+        "of storing",
     ]);
     let mut commits = Table::new(&[
         "commits",
@@ -81,82 +72,76 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         Table::new(&["reads", "range", "before, ms", "after, ms", "ratio", "target 1.2"]);
     for kind in &KINDS {
         let measured = runtime.block_on(measure(kind, options))?;
+        measured.sizes.into_iter().for_each(|row| sizes.row(row));
         costs.row(measured.costs);
         commits.row(measured.commits);
         measured.reads.into_iter().for_each(|row| reads.row(row));
     }
+    sizes.print();
     costs.print();
     commits.print();
     reads.print();
     println!(
-        "bytes are of the whole table of samples with its index, a sample; times are medians of 5 turns"
+        "bytes are of the whole table with its index, a row; storing is that of batches of 2 s, without the \
+         network: `bench swarm` prints what a sample costs the whole collector; times of reads are medians \
+         of 5 turns"
     );
     Ok(())
 }
 
 struct Measured {
-    costs: [String; 11],
+    sizes: [[String; 5]; 2],
+    costs: [String; 6],
     commits: [String; 10],
     reads: Vec<[String; 6]>,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
 async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
     let place = PackingPlace::new(options.store)?;
     let store = place.open()?;
-    let samples = options.nics * options.hours * HOUR;
-    let batches = batches(kind, options.nics, options.hours + 1, &*store).await?;
-    let stored = usize::try_from(options.hours * HOUR)? / BATCH;
-    let (stored, mut live) = (&batches[..stored], batches[stored..].iter());
-    let (used, mut alone) = (place.cpu_ns(), Vec::new());
+    let samples = 2 * options.agents * options.hours * HOUR;
+    let mixes = samples / STEP.mix();
+    let batches = batches(kind, options.agents, options.hours + 1, &*store).await?;
+    let (stored, live) = batches.split_at(usize::try_from(options.hours * STEP.batches_of_hour())?);
+    let used = place.cpu_ns();
     for batch in stored {
-        let begun = Instant::now();
         store.commit(batch).await?;
-        alone.push(millis(begun.elapsed()));
     }
     let storing = Cpu::since(used, &place, samples);
-    let before = (place.bytes("hot_samples")?, times(&*store, options).await?);
+    let (mut live, mut alone) = (live.iter(), Vec::new());
+    for batch in live.by_ref().take(ALONE) {
+        alone.push(paced(&*store, batch).await?);
+    }
+    let bytes = |tables: [&str; 2]| -> anyhow::Result<[u64; 2]> {
+        let [samples, mixes] = tables.map(|table| place.bytes(table));
+        Ok([samples?, mixes?])
+    };
+    let before = (bytes(["hot_samples", "hot_mixes"])?, times(&*store, options).await?);
     // Half of the hours are packed alone, the others beside commits.
     let half = START_NS + options.hours / 2 * HOUR * INTERVAL_NS;
     let used = place.cpu_ns();
-    let packed = store.pack(WallNs(half)).await?;
-    let packing = Cpu::since(used, &place, packed);
+    store.pack(WallNs(half)).await?;
+    let packing = Cpu::since(used, &place, samples / options.hours * (options.hours / 2));
     let all = WallNs(START_NS + options.hours * HOUR * INTERVAL_NS);
-    let meanwhile = {
-        let store = store.clone();
-        tokio::spawn(async move { store.pack(all).await })
-    };
-    let mut beside = Vec::new();
-    while !meanwhile.is_finished() {
-        let Some(batch) = live.next() else { break };
-        let begun = Instant::now();
-        store.commit(batch).await?;
-        beside.push(millis(begun.elapsed()));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    meanwhile.await??;
-    store.pack(all).await?;
+    let beside = beside(&store, live, all).await?;
     anyhow::ensure!(store.check().await?.is_sound(), "fsck finds something");
-    let after = (place.bytes("packed_samples")?, times(&*store, options).await?);
+    let after = (bytes(["packed_samples", "packed_mixes"])?, times(&*store, options).await?);
     for (before, after) in before.1.iter().zip(&after.1) {
-        anyhow::ensure!(before.points == after.points, "{} reads otherwise", before.name);
+        anyhow::ensure!(before.read == after.read, "{} reads otherwise", before.name);
     }
-    let sizes = [before.0, after.0].map(|bytes| bytes as f64 / samples as f64);
-    let share = packing.all / storing.all;
-    let target = options.store.most_bytes(kind);
+    let [of_samples, of_mixes] = [0, 1].map(|at| [before.0[at], after.0[at]]);
     Ok(Measured {
+        sizes: [
+            sizes_row(kind, "samples", samples, of_samples, Some(options.store.most_bytes(kind))),
+            sizes_row(kind, "mixes", mixes, of_mixes, None),
+        ],
         costs: [
             kind.name.to_owned(),
-            samples.to_string(),
-            format!("{:.1}", sizes[0]),
-            format!("{:.1}", sizes[1]),
-            format!("{target:.0} {}", met(sizes[1] <= target)),
             format!("{:.2}", storing.all),
             format!("{:.2}", storing.database),
             format!("{:.2}", packing.all),
             format!("{:.2}", packing.database),
-            format!("{share:.2}"),
-            met(share <= CPU_TARGET).to_owned(),
+            format!("{:.2}", packing.all / storing.all),
         ],
         commits: commits_row(kind, &Times::of(alone), &Times::of(beside)),
         reads: before
@@ -166,6 +151,52 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
             .map(|(before, after)| row(kind, before, after))
             .collect(),
     })
+}
+
+/// How long commits take while the store packs what is older than a time, milliseconds.
+async fn beside<'live>(
+    store: &Arc<dyn Database>,
+    mut live: impl Iterator<Item = &'live Arc<Batch>>,
+    before_ns: WallNs,
+) -> anyhow::Result<Vec<f64>> {
+    let packs = store.clone();
+    let packing = tokio::spawn(async move { packs.pack(before_ns).await });
+    let mut beside = Vec::new();
+    while !packing.is_finished() {
+        let Some(batch) = live.next() else { break };
+        beside.push(paced(&**store, batch).await?);
+    }
+    packing.await??;
+    store.pack(before_ns).await?;
+    Ok(beside)
+}
+
+/// How long a commit takes, milliseconds; waits before the next one.
+async fn paced(store: &dyn Database, batch: &Arc<Batch>) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    store.commit(batch).await?;
+    let took = millis(begun.elapsed());
+    tokio::time::sleep(PAUSE).await;
+    Ok(took)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn sizes_row(
+    kind: &Kind,
+    of: &str,
+    rows: u64,
+    bytes: [u64; 2],
+    target: Option<f64>,
+) -> [String; 5] {
+    let [before, after] = bytes.map(|bytes| bytes as f64 / rows as f64);
+    let target = target.map(|most| format!("{most:.0} {}", met(after <= most)));
+    [
+        format!("{} {of}", kind.name),
+        rows.to_string(),
+        format!("{before:.1}"),
+        format!("{after:.1}"),
+        target.unwrap_or_default(),
+    ]
 }
 
 /// CPU time per sample, microseconds.
@@ -232,7 +263,7 @@ fn row(kind: &Kind, before: &Read, after: &Read) -> [String; 6] {
 struct Read {
     name: &'static str,
     millis: f64,
-    points: Vec<Point>,
+    read: (Vec<Point>, Mix),
 }
 
 /// How long reads of the first NIC take, and what they say.
@@ -248,7 +279,7 @@ async fn times(store: &dyn Query, options: &Options) -> anyhow::Result<Vec<Read>
         ("all", 0, whole),
     ] {
         let range = SeriesRange {
-            client: "web".to_owned(),
+            client: "web-0".to_owned(),
             nic: "eth0".to_owned(),
             from_ns: WallNs(START_NS + from),
             to_ns: WallNs(START_NS + from + length),
@@ -261,68 +292,24 @@ async fn times(store: &dyn Query, options: &Options) -> anyhow::Result<Vec<Read>
             points = store.series(&range).await?.points;
             turns.push(millis(begun.elapsed()));
         }
-        reads.push(Read { name, millis: median(turns), points });
+        reads.push(Read { name, millis: median(turns), read: (points, Mix::default()) });
     }
+    let range = NicRange {
+        client: "web-0".to_owned(),
+        nic: "eth0".to_owned(),
+        from_ns: WallNs(START_NS),
+        to_ns: WallNs(START_NS + whole),
+    };
+    let (mut turns, mut mix) = (Vec::new(), Mix::default());
+    for _ in 0..5 {
+        let begun = Instant::now();
+        mix = store.mix(&range).await?;
+        turns.push(millis(begun.elapsed()));
+    }
+    reads.push(Read { name: "mixes of all", millis: median(turns), read: (Vec::new(), mix) });
     Ok(reads)
 }
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-/// The batches of an agent with NICs of a kind: all of them have 10 s of samples.
-async fn batches(
-    kind: &Kind,
-    nics: u64,
-    hours: u64,
-    store: &dyn Store,
-) -> anyhow::Result<Vec<Arc<Batch>>> {
-    let (client, session) = (ClientId::new("web")?, SessionId::new(1));
-    let sessions = vec![Session { session, started_ns: WallNs(START_NS) }];
-    let hello = Hello { sessions, ..Hello::default() };
-    let opened = store.open_sessions(&client, &hello, WallNs(START_NS)).await?;
-    let epoch = opened.first().context("no session")?.epoch;
-    let mut totals: Vec<[Counts; 2]> = vec![Default::default(); usize::try_from(nics)?];
-    let rows: Vec<Vec<Point>> = (0..nics).map(|nic| kind.rows(nic, hours * HOUR)).collect();
-    let mut batches = Vec::new();
-    for first in (0..usize::try_from(hours * HOUR)?).step_by(BATCH) {
-        let mut frames = Vec::new();
-        for at in first..first + BATCH {
-            let mut samples = Vec::new();
-            for (nic, (rows, totals)) in rows.iter().zip(&mut totals).enumerate() {
-                samples.push(sample(&format!("eth{nic}"), &rows[at], totals)?);
-            }
-            let (first_seq, last_seq) = (Seq(at as u64 + 1), Seq(at as u64 + 1));
-            let (mixes, talkers) = (vec![], vec![]);
-            frames.push(Frame { session, first_seq, last_seq, gap: 0, samples, mixes, talkers });
-        }
-        let batch = SessionBatch::new(client.clone(), session, epoch, Seq(first as u64), frames);
-        batches.push(Arc::new(Batch::new(vec![batch])));
-    }
-    Ok(batches)
-}
-
-fn sample(nic: &str, row: &Point, [rx, tx]: &mut [Counts; 2]) -> anyhow::Result<Sample> {
-    let counts = |totals: &mut Counts, row: &PointCounts| {
-        totals.total_bytes = Bytes(totals.total_bytes.get() + row.bytes.get());
-        totals.total_packets = Packets(totals.total_packets.get() + row.packets.get());
-        Counts {
-            bytes: row.bytes,
-            packets: row.packets,
-            captured: row.captured,
-            peak_1ms_bytes: row.peak_1ms_bytes,
-            peak_10ms_bytes: row.peak_10ms_bytes,
-            ..*totals
-        }
-    };
-    Ok(Sample {
-        nic: NicName::new(nic).context("no name of a NIC")?,
-        start_ns: row.start_ns,
-        interval_ns: row.interval_ns,
-        rx: counts(rx, &row.rx),
-        tx: counts(tx, &row.tx),
-        drops: row.drops,
-        flags: row.flags,
-        ..Sample::default()
-    })
 }

@@ -76,7 +76,7 @@ impl Reached {
             count(collectors, "the store can't commit; nothing is acknowledged"),
         );
         self.add(PACKED, count(collectors, "packed old samples"));
-        self.add(PACKING_FAILED, count(collectors, "can't pack old samples yet"));
+        self.add(PACKING_FAILED, count(collectors, "can't pack old samples and mixes yet"));
         self.add(SPOOL_UNWRITABLE, count(agents, "the spool can be written again"));
         let connected = |line: &&str| line.contains(r#""connected""#);
         let other = agents.lines().filter(connected).filter(|line| line.contains(":8092"));
