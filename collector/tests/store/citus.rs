@@ -8,6 +8,7 @@ use wire::WallNs;
 use crate::batches::{Agent, DAY, START, client, hello, sample};
 use crate::cluster;
 use crate::migrate::run;
+use crate::packed_mixes_postgres;
 use crate::packed_postgres::filled;
 use crate::postgres::{Postgres, config, fresh};
 use crate::suite::{Place, raw};
@@ -99,8 +100,15 @@ async fn the_fact_tables_are_distributed_by_client_once_into_few_shards() {
     let rows = distributed.query(select, &[]).await.unwrap();
     let rows: Vec<(String, String, i32, i64)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
-    let names =
-        ["bandwidth_1m", "bandwidth_5m", "hot_samples", "packed_samples", "talkers", "traffic_mix"];
+    let names = [
+        "bandwidth_1m",
+        "bandwidth_5m",
+        "hot_mixes",
+        "hot_samples",
+        "packed_mixes",
+        "packed_samples",
+        "talkers",
+    ];
     let expected = names.map(|name| (name.to_owned(), "client".to_owned(), 1, 4));
     assert_eq!(rows, expected);
     let (text, code) = run(&place, &["migrate"]);
@@ -115,18 +123,17 @@ async fn the_number_of_shards_may_be_told_and_tables_that_come_later_lie_beside_
     let tables = vec![
         "hot_samples",
         "packed_samples",
-        "traffic_mix",
+        "hot_mixes",
+        "packed_mixes",
         "talkers",
         "bandwidth_1m",
         "bandwidth_5m",
     ];
     assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
-    place
-        .execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'traffic_mix'::regclass")
-        .await;
+    place.execute("DELETE FROM pg_dist_partition WHERE logicalrelid = 'hot_mixes'::regclass").await;
     let config = config(&place.url, Authorities::System).with_shards(9);
     let migrated = PostgresStore::new(config).migrate().await.unwrap().distributed;
-    let tables = vec!["traffic_mix"];
+    let tables = vec!["hot_mixes"];
     assert_eq!(migrated, Some(Distributed { tables, shards: 6, nodes: 2, warnings: vec![] }));
 }
 
@@ -146,6 +153,19 @@ async fn packed_samples_become_rows_before_they_are_spread() {
     let unpack = "SELECT (SELECT count(*) FROM pg_views WHERE definition ~ 'unpack|recent')
         + (SELECT count(*) FROM pg_proc WHERE proname = 'samples_between' AND prosrc ~ 'unpack')";
     assert_eq!(place.numbers(unpack).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packed_mixes_become_rows_before_they_are_spread() {
+    let (place, store, _) = packed_mixes_postgres::filled(START, 2).await;
+    store.pack(WallNs(START + DAY)).await.unwrap();
+    place.execute(CITUS).await;
+    assert_eq!(store.pack(WallNs::MAX).await.unwrap(), 0);
+    let (text, code) = run(&place, &["migrate"]);
+    assert!(text.contains("brought to its nodes") && code == Some(0), "{text}");
+    let counts = "SELECT count(*) FROM packed_mixes UNION ALL SELECT count(*) FROM hot_mixes
+        UNION ALL SELECT count(*) FROM traffic_mix WHERE stretch_from = stretch_to";
+    assert_eq!(place.numbers(counts).await, [0, 720, 720]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ async fn a_table_that_can_not_be_had_keeps_no_other_from_shrinking() {
     let rows = "SELECT count(*) FROM bandwidth_stats_default UNION ALL
                 SELECT count(*) FROM bandwidth_5m_default";
     assert_eq!(place.numbers(rows).await, [3, 3]);
-    let ahead = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'traffic_mix'::regclass";
+    let ahead = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'hot_mixes'::regclass";
     let made = place.numbers(ahead).await[0];
     // Not today's partitions: some must be made again.
     let drop = format!("DROP TABLE traffic_mix_p{}", midnight(0) / DAY + 1);

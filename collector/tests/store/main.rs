@@ -19,6 +19,7 @@ mod import;
 mod introductions;
 mod migrate;
 mod packed;
+mod packed_mixes_postgres;
 mod packed_postgres;
 mod packing_killed;
 mod pooler;

@@ -20,7 +20,7 @@ use crate::packed::{HOUR, samples, told};
 use crate::postgres::{Postgres, config, fresh, midnight};
 use crate::suite::{Place, ReportRow, assert_sound, commit_talkers, minute, opened, raw};
 
-/// The store of a place that packs all the time, whatever the age of samples.
+/// The store of a place that packs all the time, whatever the age of rows.
 struct Packing(Postgres);
 
 impl Place for Packing {
@@ -72,7 +72,9 @@ crate::behaviours! { packing();
     what_is_old_is_deleted_table_by_table,
     a_session_long_silent_is_forgotten_and_the_proof_still_holds,
     a_minute_of_a_very_fast_nic_is_kept_whole_in_several_rows,
+    a_mix_is_summed_over_its_range,
     what_happened_to_a_nic_is_known,
+    every_figure_of_a_mix_has_its_column,
     the_report_view_gives_the_old_columns,
     the_report_view_equals_an_independent_computation,
     account_totals_are_what_sql_says_over_raw_rows,

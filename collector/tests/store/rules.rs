@@ -12,12 +12,24 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 /// Distributed tables, by the column `client`.
-const FACTS: [&str; 6] =
-    ["hot_samples", "packed_samples", "traffic_mix", "talkers", "bandwidth_1m", "bandwidth_5m"];
+const FACTS: [&str; 7] = [
+    "hot_samples",
+    "packed_samples",
+    "hot_mixes",
+    "packed_mixes",
+    "talkers",
+    "bandwidth_1m",
+    "bandwidth_5m",
+];
+
+/// Tables of which views have the former names, with which the names of their partitions and indexes begin.
+const RENAMED: [(&str, &str); 2] =
+    [("hot_samples", "bandwidth_stats"), ("hot_mixes", "traffic_mix")];
 
 /// Views of these tables.
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 10] = [
     "bandwidth_stats",
+    "traffic_mix",
     "bandwidth_samples",
     "bandwidth_report",
     "bandwidth_rates_5m",
@@ -29,13 +41,16 @@ const VIEWS: [&str; 9] = [
 ];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 12] = [
-    // Which NICs have samples to pack, not on Citus.
+const OF_ALL_CLIENTS: [&str; 15] = [
+    // Which NICs have samples or mixes to pack, not on Citus.
     "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_samples",
-    // Rows of packed samples, before their tables are distributed.
+    "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_mixes",
+    // Rows of packed samples and mixes, before their tables are distributed.
     "INSERT INTO hot_samples SELECT u.* FROM packed_samples",
-    // The proof of packed samples, and the lists of talkers to be proven.
+    "INSERT INTO hot_mixes SELECT u.* FROM packed_mixes",
+    // The proof of packed samples and mixes, and the lists of talkers to be proven.
     "SELECT first, time, samples, interval_ns::text",
+    "SELECT nic, first, time, mixes, columns",
     "SELECT DISTINCT client, nic FROM talkers",
     // The proof of `fsck`, and the snapshot that it reads.
     "SELECT nic, sum(rx_bytes)::text",
@@ -206,7 +221,13 @@ fn altered(statement: &Statement) -> Option<String> {
 /// Whether this names a fact table, one of its partitions (attached or not) or an index of these.
 fn is_of_facts(name: &str) -> bool {
     let name = name.strip_prefix("expiring_").unwrap_or(name);
-    FACTS.iter().any(|table| name.starts_with(table))
+    FACTS.into_iter().any(|table| name.starts_with(first_name(table)))
+}
+
+/// The name that a fact table began with.
+fn first_name(table: &'static str) -> &'static str {
+    let renamed = RENAMED.into_iter().find(|(name, _)| *name == table);
+    renamed.map_or(table, |(_, first)| first)
 }
 
 /// The parts found in a statement.
@@ -294,8 +315,7 @@ fn name(table: &ObjectName) -> String {
 /// The parent table of a partition, if it is one.
 fn parent(table: &str) -> Option<&'static str> {
     FACTS.into_iter().find(|parent| {
-        let prefix = if *parent == "hot_samples" { "bandwidth_stats" } else { parent };
-        let rest = table.strip_prefix(prefix);
+        let rest = table.strip_prefix(first_name(parent));
         rest.is_some_and(|rest| rest == "_default" || rest.starts_with("_p"))
     })
 }

@@ -175,7 +175,7 @@ async fn databases_of_earlier_schemas_are_migrated_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rights_and_views_on_the_table_of_samples_hold_once_it_is_a_view() {
+async fn rights_and_views_on_the_tables_of_samples_and_mixes_hold_once_they_are_views() {
     if testbed::citus::running().is_some() {
         return;
     }
@@ -186,10 +186,13 @@ async fn rights_and_views_on_the_table_of_samples_hold_once_it_is_a_view() {
         &url,
         "CREATE ROLE read_before; CREATE ROLE wrote_before; CREATE ROLE others_before;
          GRANT SELECT ON bandwidth_stats, bandwidth_report TO read_before;
-         GRANT SELECT, INSERT, DELETE ON bandwidth_stats TO wrote_before WITH GRANT OPTION;
+         GRANT SELECT ON traffic_mix TO read_before;
+         GRANT SELECT, INSERT, DELETE ON bandwidth_stats, traffic_mix TO wrote_before WITH GRANT OPTION;
          CREATE VIEW mine WITH (security_barrier = true) AS
              SELECT client, sum(rx_bytes) AS bytes FROM bandwidth_stats GROUP BY client;
-         GRANT SELECT ON mine TO read_before;
+         CREATE VIEW mixed AS SELECT sum(t.rx_tcp_packets) AS packets FROM traffic_mix t;
+         CREATE VIEW mixed_again AS SELECT max(rx_tcp_packets) AS packets FROM traffic_mix;
+         GRANT SELECT ON mine, mixed, mixed_again TO read_before;
          CREATE MATERIALIZED VIEW theirs AS SELECT count(*) FROM bandwidth_stats",
     )
     .await;
@@ -198,6 +201,9 @@ async fn rights_and_views_on_the_table_of_samples_hold_once_it_is_a_view() {
         "SELECT count(*) FROM bandwidth_stats",
         "SELECT count(*) FROM bandwidth_report",
         "SELECT bytes::bigint FROM mine",
+        "SELECT count(*) FROM traffic_mix",
+        "SELECT packets::bigint FROM mixed",
+        "SELECT packets FROM mixed_again",
     ];
     let ask = async |sql: &str| db.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
     db.batch_execute("SET ROLE read_before").await.unwrap();
@@ -213,11 +219,18 @@ async fn rights_and_views_on_the_table_of_samples_hold_once_it_is_a_view() {
     }
     let between = "SELECT count(*) FROM samples_between(1, 1, '-infinity', 'infinity')";
     assert!(ask(between).await > 0);
-    let rights = "SELECT count(*) FROM unnest('{SELECT,INSERT,DELETE}'::text[]) AS kind
-        WHERE has_table_privilege('wrote_before', 'packed_samples', kind || ' WITH GRANT OPTION')
-          AND has_sequence_privilege('wrote_before', 'packed_samples_id', 'USAGE')
-          AND NOT has_table_privilege('others_before', 'packed_samples', kind)";
-    assert_eq!(ask(rights).await, 3);
+    for hot in ["hot_samples", "hot_mixes"] {
+        assert_eq!(ask(&format!("SELECT count(*) FROM {hot}")).await, 0, "{hot}");
+    }
+    for packed in ["packed_samples", "packed_mixes"] {
+        let rights = format!(
+            "SELECT count(*) FROM unnest('{{SELECT,INSERT,DELETE}}'::text[]) AS kind
+             WHERE has_table_privilege('wrote_before', '{packed}', kind || ' WITH GRANT OPTION')
+               AND has_sequence_privilege('wrote_before', '{packed}_id', 'USAGE')
+               AND NOT has_table_privilege('others_before', '{packed}', kind)"
+        );
+        assert_eq!(ask(&rights).await, 3, "{packed}");
+    }
     let barrier = "SELECT count(*) FROM pg_class WHERE relname = 'mine' AND reloptions IS NOT NULL";
     assert_eq!(ask(barrier).await, 1);
 }

@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::expired;
 use super::partition::Table;
 use super::store::PostgresStore;
-use super::{client_days, samples, tags, talkers};
+use super::{client_days, mixes, samples, tags, talkers};
 use crate::store::port::check::Check;
 use crate::store::port::error::StoreError;
 use crate::store::rows::nics::NicId;
@@ -67,7 +67,7 @@ async fn is_spread(client: &Client) -> Result<bool, Failure> {
 /// How often a reading is repeated after a lost race.
 const RACES_MAX: u32 = 3;
 
-/// What is there, and faults of packed samples.
+/// What is there, and faults of what is packed.
 async fn read(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
     let mut races = 0;
     loop {
@@ -82,21 +82,22 @@ async fn read(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
 
 async fn read_once(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
     // One snapshot for everything; on several servers, snapshots as close together as possible. No
-    // partition can be detached, or dropped since its samples are packed, from before the snapshot on.
+    // partition can be detached, or dropped since its rows are packed, from before the snapshot on.
     client
-        .batch_execute(&format!(
+        .batch_execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-             LOCK TABLE ONLY {} IN ACCESS SHARE MODE;
+             LOCK TABLE ONLY hot_samples IN ACCESS SHARE MODE;
+             LOCK TABLE ONLY hot_mixes IN ACCESS SHARE MODE;
              LOCK TABLE ONLY bandwidth_5m IN ACCESS SHARE MODE",
-            Table::Stats.name()
-        ))
+        )
         .await?;
     for table in Table::ALL.map(Table::name) {
         client.query_typed(&format!("SELECT 1 FROM {table} LIMIT 1"), &[]).await?;
     }
     let raw_from =
         client.query_typed_one("SELECT raw_from FROM retention", &[]).await?.try_get(0)?;
-    let (packed, faults) = samples::proof(client, raw_from).await?;
+    let (packed, mut faults) = samples::proof(client, raw_from).await?;
+    faults.extend(mixes::faults(client).await?);
     let evidence = Evidence {
         sessions: all(client, SESSIONS, session).await?,
         ledgers: all(client, LEDGERS, ledger).await?,

@@ -12,7 +12,7 @@ use super::expired::expire;
 use super::partition::Table;
 use super::session::time;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::tables::{KEEPING, SAMPLES};
+use crate::store::rows::tables::KEEPING;
 
 /// NICs per step.
 const STEP_NICS: i64 = 1000;
@@ -87,11 +87,6 @@ pub(super) async fn forget_nics(client: &Client) -> Result<u64, Failure> {
     }
 }
 
-/// The table with a row for each figure.
-fn row_table(table: &'static str) -> &'static str {
-    if table == SAMPLES { Table::Stats.name() } else { table }
-}
-
 /// A client's NICs without rows in any table. Queries each table by its index, because a join would
 /// read whole tables; and each client separately, because on Citus one node holds its rows.
 async fn without_rows(
@@ -99,7 +94,8 @@ async fn without_rows(
     number: i32,
     mut nics: Vec<NicId>,
 ) -> Result<Vec<NicId>, Failure> {
-    for table in KEEPING.into_iter().map(row_table).chain([Table::Packed.name()]) {
+    let stretches = Table::STRETCHES.map(Table::name);
+    for table in KEEPING.into_iter().map(Table::of_rows).chain(stretches) {
         if nics.is_empty() {
             break;
         }

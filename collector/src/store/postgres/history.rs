@@ -1,42 +1,21 @@
-//! Reads traffic breakdowns and events.
+//! Reads events.
 
 use std::pin::pin;
 
 use futures_util::TryStreamExt;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client as Connection, Error, Row};
-use wire::frame::Mix;
-use wire::{Bytes, Packets, WallNs};
+use wire::{Bytes, Packets};
 
 use super::error::Failure;
 use super::key::nic_key;
 use super::resolution::{choose, rollup};
 use super::samples;
-use super::values::{instant, number, sum};
-use crate::store::rows::columns::mix_columns;
+use super::values::{instant, number};
 use crate::store::rows::history::{
-    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, mix_of, newest, row_events,
+    EVENT_FLAGS, EVENT_ROWS_MAX, EventKind, NicEvent, newest, row_events,
 };
-use crate::store::rows::packed::MixRow;
 use crate::store::rows::series::{NicRange, Point};
-
-pub(super) async fn mix(connection: &Connection, range: &NicRange) -> Result<Mix, Failure> {
-    let Some(key) = nic_key(connection, range).await? else { return Ok(Mix::default()) };
-    let columns: Vec<String> = mix_columns().collect();
-    let sums: Vec<String> = columns.iter().map(|name| sum(name)).collect();
-    let select = format!(
-        "SELECT {}, {} FROM traffic_mix
-         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4",
-        sum("interval_ns"),
-        sums.join(", ")
-    );
-    let row = connection.query_typed_one(&select, &key.params()).await?;
-    let mut figures = [0; _];
-    for (at, figure) in figures.iter_mut().enumerate() {
-        *figure = number(&row, 1 + at)?;
-    }
-    Ok(mix_of([MixRow { start_ns: WallNs(0), interval_ns: number(&row, 0)?, figures }]))
-}
 
 pub(super) async fn events(
     connection: &Connection,

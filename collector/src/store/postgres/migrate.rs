@@ -7,12 +7,12 @@ use super::citus;
 use super::connect::BEGIN;
 use super::error::Failure;
 use super::partition::{Table, exists};
-use super::readers;
-use super::samples::unpacked::unpack_all;
+use super::readers::{self, VIEWED};
+use super::unpacked::unpack_all;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 29] = [
+const MIGRATIONS: [&str; 31] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -42,13 +42,15 @@ const MIGRATIONS: [&str; 29] = [
     include_str!("talkers_alike_view.sql"),
     include_str!("hot.sql"),
     include_str!("packed.sql"),
+    include_str!("hot_mixes.sql"),
+    include_str!("packed_mixes.sql"),
 ];
 
 /// Version of the newest schema.
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Version of the schema since which samples are packed.
-const PACKED: i64 = 29;
+/// Versions of the schema since which samples are packed, and since which mixes are.
+const PACKED: [i64; 2] = [29, 31];
 
 /// Key of the advisory lock: "NMON".
 const LOCK: i64 = 0x4e4d_4f4e;
@@ -76,17 +78,20 @@ pub(super) async fn migrate(
         let note = "INSERT INTO netmon_schema VALUES ($1)";
         client.execute_typed(note, &[(&next, Type::INT8)]).await?;
     }
-    if (1..PACKED).contains(&from) {
-        readers::keep(client).await?;
+    for (viewed, since) in VIEWED.into_iter().zip(PACKED) {
+        if (1..since).contains(&from) {
+            readers::keep(client, viewed).await?;
+        }
     }
     let mut distributed = citus::undistributed(client, shards).await?;
     if let Some(to_be) = &distributed {
         let distribute = distribute || from == 0;
         let spread = distribute && to_be.tables.contains(&Table::Packed.name());
-        if spread && from >= PACKED {
+        let [samples, mixes] = PACKED;
+        if spread && from >= samples {
             unpack_all(client).await?;
         }
-        if spread || from < PACKED {
+        if spread || from < mixes {
             client.batch_execute(include_str!("packed_citus.sql")).await?;
         }
         let tables = if distribute { &to_be.tables[..] } else { &[] };

@@ -1,6 +1,9 @@
 -- On Citus nothing is packed: its nodes can't unpack.
 CREATE OR REPLACE VIEW bandwidth_stats AS SELECT * FROM hot_samples;
 
+CREATE OR REPLACE VIEW traffic_mix AS
+SELECT *, time AS stretch_from, time AS stretch_to FROM hot_mixes;
+
 CREATE OR REPLACE VIEW bandwidth_samples AS
 SELECT c.client_id, c.alias, n.name AS nic, s.time AS timestamp, s.interval_ns, s.rx_bytes,
        s.tx_bytes, s.rx_packets, s.tx_packets, s.rx_captured, s.tx_captured,

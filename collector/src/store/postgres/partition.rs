@@ -11,7 +11,7 @@ use wire::frame::Frame;
 use super::connect::BEGIN;
 use super::error::Failure;
 use crate::store::rows::batch::Batch;
-use crate::store::rows::tables::SAMPLES;
+use crate::store::rows::tables::{MIXES, SAMPLES};
 use crate::time::Time;
 
 const DAY_NS: u64 = 86_400_000_000_000;
@@ -29,49 +29,75 @@ pub(super) enum Table {
     Stats,
     Packed,
     Mix,
+    PackedMixes,
     Talkers,
     Minutes,
     FiveMinutes,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Stats, Self::Packed, Self::Mix, Self::Talkers, Self::Minutes, Self::FiveMinutes];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Stats,
+        Self::Packed,
+        Self::Mix,
+        Self::PackedMixes,
+        Self::Talkers,
+        Self::Minutes,
+        Self::FiveMinutes,
+    ];
+
+    /// Those of stretches.
+    pub(super) const STRETCHES: [Self; 2] = [Self::Packed, Self::PackedMixes];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Stats => "hot_samples",
             Self::Packed => "packed_samples",
-            Self::Mix => "traffic_mix",
+            Self::Mix => "hot_mixes",
+            Self::PackedMixes => "packed_mixes",
             Self::Talkers => "talkers",
             Self::Minutes => "bandwidth_1m",
             Self::FiveMinutes => "bandwidth_5m",
         }
     }
 
-    /// With what the names of its partitions begin.
+    /// Its name before its rows were packed, which the view of all rows has now. The names of its partitions begin
+    /// with it.
     pub(super) const fn prefix(self) -> &'static str {
         match self {
             Self::Stats => SAMPLES,
-            Self::Packed | Self::Mix | Self::Talkers | Self::Minutes | Self::FiveMinutes => {
-                self.name()
-            }
+            Self::Mix => MIXES,
+            Self::Packed
+            | Self::PackedMixes
+            | Self::Talkers
+            | Self::Minutes
+            | Self::FiveMinutes => self.name(),
         }
+    }
+
+    /// The table to which rows of a view are added; a table's own name stays.
+    pub(super) fn of_rows(name: &'static str) -> &'static str {
+        Self::ALL.into_iter().find(|table| table.prefix() == name).map_or(name, Self::name)
     }
 
     /// Length of a partition in nanoseconds, so that the retention needs few partitions.
     pub(super) const fn length_ns(self) -> u64 {
         match self {
-            Self::Stats | Self::Packed | Self::Mix | Self::Talkers | Self::Minutes => DAY_NS,
             Self::FiveMinutes => 10 * DAY_NS,
+            Self::Stats
+            | Self::Packed
+            | Self::Mix
+            | Self::PackedMixes
+            | Self::Talkers
+            | Self::Minutes => DAY_NS,
         }
     }
 
     /// Rollups are updated in place and need free space on their pages.
     const fn fill_factor(self) -> u8 {
         match self {
-            Self::Stats | Self::Packed | Self::Mix | Self::Talkers => 100,
             Self::Minutes | Self::FiveMinutes => 70,
+            Self::Stats | Self::Packed | Self::Mix | Self::PackedMixes | Self::Talkers => 100,
         }
     }
 }
@@ -100,7 +126,7 @@ impl Partition {
     }
 
     /// Begins a transaction that removes it from its table. False, and none has begun, if it is gone: another
-    /// collector, or the packing of samples, was first. Locks the table first, as commits do: the reverse order would
+    /// collector, or packing, was first. Locks the table first, as commits do: the reverse order would
     /// deadlock. Commits queue behind these locks, so the wait for slow readers is limited, and the holder must be
     /// quick.
     pub(super) async fn take(self, client: &Client, wait: &str) -> Result<bool, Failure> {
@@ -299,6 +325,6 @@ mod tests {
     #[test]
     fn the_next_days_are_prepared() {
         let ahead = ahead(WallNs(20_009 * DAY_NS));
-        assert_eq!(ahead.len(), 5 * 3 + 2);
+        assert_eq!(ahead.len(), 6 * 3 + 2);
     }
 }

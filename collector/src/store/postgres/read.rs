@@ -7,7 +7,7 @@ use wire::frame::Mix;
 
 use super::commit::must_be_safe;
 use super::store::PostgresStore;
-use super::{clients, groups, history, lease, minutes, series};
+use super::{clients, groups, history, lease, minutes, mixes, series};
 use crate::store::port::error::StoreError;
 use crate::store::port::read::Query;
 use crate::store::rows::clients::Client;
@@ -35,7 +35,7 @@ impl Query for PostgresStore {
     }
 
     async fn mix(&self, range: &NicRange) -> Result<Mix, StoreError> {
-        self.lease(async |db| history::mix(db, range).await).await
+        self.lease(async |db| mixes::sum(db, range).await).await
     }
 
     async fn events(&self, range: &NicRange, limit: usize) -> Result<Vec<NicEvent>, StoreError> {

@@ -17,11 +17,10 @@ use super::partition::{self, Partition, Table, WAIT};
 use super::session::{time, time_ns};
 use super::store::PostgresStore;
 use super::tables::client_days;
-use super::{alerts, quarantine, samples, tags, talkers};
+use super::{alerts, mixes, quarantine, samples, tags, talkers};
 use crate::store::port::error::StoreError;
 use crate::store::port::retain::Retain;
 use crate::store::rows::retention::{CutOffs, Retained, RetentionLimits, TimeSeen};
-use crate::store::rows::tables::SAMPLES;
 
 /// Most rows deleted per step.
 const STEP_ROWS: i64 = 10_000;
@@ -37,7 +36,9 @@ impl Retain for PostgresStore {
     }
 
     async fn pack(&self, before_ns: WallNs) -> Result<u64, StoreError> {
-        self.outcome(samples::pack(&self.database, before_ns).await)
+        let samples = samples::pack(&self.database, before_ns).await;
+        let mixes = mixes::pack(&self.database, before_ns).await;
+        self.outcome(samples.and_then(|samples| Ok(samples + mixes?)))
     }
 
     async fn retain(
@@ -148,7 +149,7 @@ async fn delete_part(
 /// The time before which rows of a table are deleted: whole partitions.
 fn before_ns(table: Table, cut: &CutOffs) -> WallNs {
     let cut_ns = match table {
-        Table::Stats | Table::Packed | Table::Mix => cut.raw_ns,
+        Table::Stats | Table::Packed | Table::Mix | Table::PackedMixes => cut.raw_ns,
         Table::Talkers => cut.talkers_ns,
         Table::Minutes => cut.rollup_1m_ns,
         Table::FiveMinutes => cut.rollup_5m_ns,
@@ -167,7 +168,7 @@ async fn delete_of_table(
         Table::Stats => Some("raw_from"),
         Table::Minutes => Some("rollup_1m_from"),
         Table::FiveMinutes => Some("rollup_5m_from"),
-        Table::Packed | Table::Mix | Table::Talkers => None,
+        Table::Packed | Table::Mix | Table::PackedMixes | Table::Talkers => None,
     };
     if let Some(column) = column {
         note_cut_off(client, table, column, before_ns, now_ns).await?;
@@ -176,9 +177,12 @@ async fn delete_of_table(
     let old = old.into_iter().filter(|partition| partition.ends_by(before_ns));
     let partitions = match table {
         Table::FiveMinutes => expired::drop_partitions(client, old).await?,
-        Table::Stats | Table::Packed | Table::Mix | Table::Talkers | Table::Minutes => {
-            drop_partitions(client, old).await?
-        }
+        Table::Stats
+        | Table::Packed
+        | Table::Mix
+        | Table::PackedMixes
+        | Table::Talkers
+        | Table::Minutes => drop_partitions(client, old).await?,
     };
     let rows = delete_from_default(client, table, before_ns).await?;
     Ok(Retained { rows, partitions })
@@ -225,7 +229,7 @@ async fn complete_from(
                        SELECT client, nic, date_bin('5 minutes', time, 'epoch'), {sums}
                        FROM {} WHERE time >= $1 GROUP BY 1, 2, 3) AS lacking
                  WHERE ({figures}) <> (0, 0, 0, 0)",
-                if table == Table::Stats { SAMPLES } else { table.name() }
+                table.prefix()
             ),
             &[(&cut, Type::TIMESTAMPTZ)],
         )
@@ -243,7 +247,7 @@ async fn read_time(client: &Client, limits: &RetentionLimits) -> Result<TimeSeen
     let mut first_expiry_ns = WallNs::MAX;
     for table in Table::ALL {
         let kept = match table {
-            Table::Stats | Table::Packed | Table::Mix => limits.raw,
+            Table::Stats | Table::Packed | Table::Mix | Table::PackedMixes => limits.raw,
             Table::Talkers => limits.talkers,
             Table::Minutes => limits.rollup_1m,
             Table::FiveMinutes => limits.rollup_5m,
@@ -333,7 +337,12 @@ async fn delete_from_default(
         Table::FiveMinutes => expire(&format!(
             "DELETE FROM {old} RETURNING nic, rx_bytes, tx_bytes, rx_packets, tx_packets"
         )),
-        Table::Stats | Table::Packed | Table::Mix | Table::Talkers | Table::Minutes => {
+        Table::Stats
+        | Table::Packed
+        | Table::Mix
+        | Table::PackedMixes
+        | Table::Talkers
+        | Table::Minutes => {
             format!("WITH old AS (DELETE FROM {old} RETURNING nic) SELECT count(*) FROM old")
         }
     };

@@ -18,7 +18,6 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::{Partition, Table};
 use crate::store::postgres::session::time;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::tables::SAMPLES;
 use crate::store::sqlite::Dump;
 use crate::time::Time;
 
@@ -45,11 +44,11 @@ pub(super) fn partitions(
     source: &ImportSource,
 ) -> Result<BTreeSet<Partition>, Failure> {
     let mut partitions = BTreeSet::new();
-    // Samples of the file come as a row each.
-    for table in Table::ALL.into_iter().filter(|table| *table != Table::Packed) {
-        let rows = if table == Table::Stats { SAMPLES } else { table.name() };
+    // What is packed in the file comes as a row each.
+    for table in Table::ALL.into_iter().filter(|table| !Table::STRETCHES.contains(table)) {
         let select = format!(
-            "SELECT min(time), max(time) FROM {rows} WHERE client = ?1 HAVING count(*) > 0"
+            "SELECT min(time), max(time) FROM {} WHERE client = ?1 HAVING count(*) > 0",
+            table.prefix()
         );
         dump.rows(&select, Some(source.id), |row| {
             let [first, last] = [row.get(0)?, row.get(1)?].map(WallNs::of_column);

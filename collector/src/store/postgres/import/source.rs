@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::partition::Table;
 use crate::store::rows::nics::NicId;
-use crate::store::rows::tables::SAMPLES;
+use crate::store::rows::tables::{MIXES, SAMPLES};
 use crate::store::sqlite::SqliteError;
 
 /// A client of the embedded store.
@@ -23,7 +23,7 @@ pub(super) const TABLES: [CopiedTable; 11] = [
     CopiedTable { table: "sessions", of: "client = ?1" },
     CopiedTable { table: "session_nics", of: OF_SESSIONS },
     CopiedTable { table: SAMPLES, of: "client = ?1" },
-    CopiedTable { table: "traffic_mix", of: "client = ?1" },
+    CopiedTable { table: MIXES, of: "client = ?1" },
     CopiedTable { table: "talkers", of: "client = ?1" },
     CopiedTable { table: "talker_owners", of: "client = ?1" },
     CopiedTable { table: "gaps", of: "client = ?1" },
@@ -44,7 +44,7 @@ pub(super) struct CopiedTable {
 impl CopiedTable {
     /// The table to which its rows are added.
     pub fn into(self) -> &'static str {
-        if self.table == SAMPLES { Table::Stats.name() } else { self.table }
+        Table::of_rows(self.table)
     }
 
     /// True if rows may already exist, to which the new ones are added.

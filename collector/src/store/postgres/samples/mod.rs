@@ -4,7 +4,6 @@
 mod packing;
 mod proof;
 mod stretch;
-pub(super) mod unpacked;
 
 use std::pin::pin;
 
@@ -14,17 +13,16 @@ use wire::WallNs;
 
 pub(super) use self::proof::proof;
 use self::stretch::DamagedSamples;
-use super::connect::BEGIN;
 use super::database::Postgres;
 use super::error::Failure;
 use super::key::RowKey;
-use super::partition::{self, Partition, Table};
-use super::session::{time, time_ns};
+use super::partition::Table;
+use super::session::time_ns;
+use super::to_pack::{self, Packable};
 use super::values::{instant, number, point};
-use crate::store::pack::pack_each;
 use crate::store::rows::export::{self, Starts};
 use crate::store::rows::history::EVENT_FLAGS;
-use crate::store::rows::packed::stretches::{Unpacking, few_by_numbers, hour_of};
+use crate::store::rows::packed::stretches::{Unpacking, few_by_numbers};
 use crate::store::rows::packed::{ROWS_MAX, bytes_of_starts, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::time::Time;
@@ -39,47 +37,8 @@ const PACKED: usize = 18;
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits
 /// run. Returns their number.
 pub(super) async fn pack(database: &Postgres, before_ns: WallNs) -> Result<u64, Failure> {
-    let until = time(WallNs::of_column(hour_of(before_ns.to_column())));
-    let nics = database.lease(async |db| packing::nics_to_pack(db, until).await).await?;
-    if nics.is_empty() {
-        return Ok(0);
-    }
-    let packed = pack_each(nics, |nic| packing::pack_some(database, nic, until)).await;
-    drop_empty(database, time_ns(until)).await?;
-    packed
-}
-
-/// Drops partitions that end by a time and whose samples are all packed, if nobody uses them just now.
-async fn drop_empty(database: &Postgres, until_ns: WallNs) -> Result<(), Failure> {
-    let hot = database.lease(async |db| partition::all(db, Table::Stats).await).await?;
-    for partition in hot.into_iter().filter(|it| it.ends_by(until_ns)) {
-        match database.lease(async |db| drop_if_empty(db, partition).await).await {
-            Err(failure @ Failure::Unreachable(_)) => return Err(failure),
-            Ok(true) => database.partitions().clear(),
-            // The next look tries again, and retention in the end.
-            Err(_) | Ok(false) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Drops a partition without rows. Commits and readers wait for no more than a moment: it is looked through
-/// before, because that may take long while deleted rows are not yet cleaned away.
-async fn drop_if_empty(db: &Client, partition: Partition) -> Result<bool, Failure> {
-    const MOMENT: &str = "SET LOCAL statement_timeout = '500ms'";
-    db.batch_execute(&format!("{BEGIN}; {MOMENT}")).await?;
-    let used = partition.has_rows(db).await?;
-    db.batch_execute("COMMIT").await?;
-    if used || !partition.take(db, "20ms").await? {
-        return Ok(false);
-    }
-    db.batch_execute(MOMENT).await?;
-    let empty = !partition.has_rows(db).await?;
-    if empty {
-        db.batch_execute(&format!("DROP TABLE {}", partition.name())).await?;
-    }
-    db.batch_execute("COMMIT").await?;
-    Ok(empty)
+    let tables = Packable { rows: Table::Stats, stretches: Table::Packed };
+    to_pack::pack(database, tables, before_ns, packing::pack_from).await
 }
 
 /// Samples and stretches that may have some in the range of a [`RowKey`], by the start of their first one. `only`

@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::stretch::{COLUMNS, PackedRow};
 use crate::store::postgres::error::Failure;
+use crate::store::postgres::faults::named;
 use crate::store::postgres::session::time_ns;
 use crate::store::rows::nics::NicId;
 use crate::store::rows::packed::stretches::sums_of;
@@ -37,14 +38,5 @@ pub async fn proof(
             Err(why) => damaged.push((nic, why)),
         }
     }
-    let of =
-        "SELECT client_id, name FROM nics JOIN clients ON clients.id = client WHERE nics.id = $1";
-    let mut faults = Vec::new();
-    for (nic, why) in damaged {
-        let names = db.query_typed_opt(of, &[(&nic, Type::INT4)]).await?;
-        let names = names.map(|row| Ok::<_, Failure>((row.try_get(0)?, row.try_get(1)?)));
-        let (client, name): (String, String) = names.transpose()?.unwrap_or_default();
-        faults.push(format!("client {client}, NIC {name}: {why}"));
-    }
-    Ok((sums, faults))
+    Ok((sums, named(db, damaged).await?))
 }

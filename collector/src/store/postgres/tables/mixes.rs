@@ -1,4 +1,4 @@
-//! `traffic_mix`: one row per mix.
+//! `hot_mixes`: one row per mix, until it is packed.
 
 use tokio_postgres::Client;
 use wire::frame::Mix;
@@ -22,7 +22,7 @@ pub async fn add(
     let width = i16::try_from(figures.len() + 4).unwrap_or(i16::MAX);
     let figures = figures.join(", ");
     let sql =
-        format!("COPY traffic_mix (time, interval_ns, client, nic, {figures}) FROM STDIN BINARY");
+        format!("COPY hot_mixes (time, interval_ns, client, nic, {figures}) FROM STDIN BINARY");
     copy(client, &sql, width, mixes, |(nic, mix), row| {
         row.time(mix.start_ns);
         row.int8(int8(mix.interval_ns)?);

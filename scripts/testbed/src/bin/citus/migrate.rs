@@ -13,7 +13,8 @@ const DELIVER: Duration = Duration::from_secs(8);
 
 /// Bytes of distributed tables' rows on the coordinator's disk.
 const LOCAL: &str = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg_inherits
-    WHERE inhparent = ANY ('{hot_samples,packed_samples,traffic_mix,bandwidth_1m,bandwidth_5m}'::regclass[])";
+    WHERE inhparent = ANY
+        ('{hot_samples,packed_samples,hot_mixes,packed_mixes,bandwidth_1m,bandwidth_5m}'::regclass[])";
 
 /// Migrates both databases; true if both are right.
 #[must_use]
@@ -93,9 +94,10 @@ fn proven(
     let differs = truth::differs(cluster, database, feed.delivered());
     anyhow::ensure!(differs.is_empty(), "{differs:#?}");
     let tables = "SELECT count(DISTINCT colocationid) || ' ' || count(*) FROM pg_dist_partition
-        WHERE logicalrelid IN ('hot_samples'::regclass, 'packed_samples', 'traffic_mix', 'bandwidth_1m', 'bandwidth_5m')";
+        WHERE logicalrelid IN ('hot_samples'::regclass, 'packed_samples', 'hot_mixes', 'packed_mixes',
+                               'bandwidth_1m', 'bandwidth_5m')";
     let tables = cluster.psql(database, tables);
-    anyhow::ensure!(tables.trim() == "1 5", "groups and tables: {tables}");
+    anyhow::ensure!(tables.trim() == "1 6", "groups and tables: {tables}");
     for args in [&["migrate", "--check"][..], &["migrate"], &["fsck"]] {
         let (done, said) = collector(url, directory, args);
         anyhow::ensure!(done, "{args:?}: {said}");

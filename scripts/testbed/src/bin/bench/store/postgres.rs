@@ -59,7 +59,7 @@ pub async fn sizes(options: &Options) -> anyhow::Result<()> {
     let mut week = 0.0;
     for (name, per_day) in [
         ("hot_samples", 172_800.0),
-        ("traffic_mix", 8640.0),
+        ("hot_mixes", 8640.0),
         ("bandwidth_1m", 1440.0),
         ("bandwidth_5m", 288.0),
     ] {
