@@ -157,8 +157,7 @@ async fn packed_samples_become_rows_before_they_are_spread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packed_mixes_become_rows_before_they_are_spread() {
-    let (place, store, _) = packed_mixes_postgres::filled(START, 2).await;
-    store.pack(WallNs(START + DAY)).await.unwrap();
+    let (place, store) = packed_mixes_postgres::packed(2).await;
     place.execute(CITUS).await;
     assert_eq!(store.pack(WallNs::MAX).await.unwrap(), 0);
     let (text, code) = run(&place, &["migrate"]);

@@ -18,7 +18,9 @@ use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, poin
 use crate::cluster;
 use crate::packed::{HOUR, samples, told};
 use crate::postgres::{Postgres, config, fresh, midnight};
-use crate::suite::{Place, ReportRow, assert_sound, commit_talkers, minute, opened, raw};
+use crate::suite::{
+    Place, ReportRow, assert_sound, commit_talkers, minute, mix_range, opened, raw, with_mixes,
+};
 
 /// The store of a place that packs all the time, whatever the age of rows.
 struct Packing(Postgres);
@@ -87,6 +89,12 @@ crate::behaviours! { packing();
     talkers_are_read_back_exactly_and_are_never_doubled,
     figures_beyond_any_link_delay_nobody,
     sums_beyond_64_bits_break_neither_proof_nor_views_nor_retention,
+}
+
+crate::behaviours! { fresh();
+    packed_mixes_read_as_before_and_late_ones_join_them,
+    a_purged_client_has_no_packed_mixes,
+    damaged_mixes_are_found_and_never_read_as_fewer,
 }
 
 /// What the view of samples has.
@@ -316,8 +324,11 @@ async fn packing_that_is_killed_at_any_time_loses_and_doubles_nothing() {
         store.pack(WallNs::MAX).await.unwrap();
         return;
     }
-    let (place, store, _) = filled(START, 6).await;
+    let (place, store, mut agent) = filled(START, 6).await;
+    store.commit(&with_mixes(&mut agent, 6)).await.unwrap();
     let expected = raw(&store, "web", "eth0").await;
+    let range = mix_range(START, START + DAY);
+    let mixes = store.mix(&range).await.unwrap();
     let kills = std::env::var(KILLS.0).map_or(KILLS.1, |kills| kills.parse().unwrap());
     let mut halves = 0;
     for kill in 0..kills {
@@ -335,6 +346,7 @@ async fn packing_that_is_killed_at_any_time_loses_and_doubles_nothing() {
         packs.wait().unwrap();
         place.wait_until_nothing_is_read().await;
         assert_eq!(raw(&store, "web", "eth0").await, expected, "{kill}");
+        assert_eq!(store.mix(&range).await.unwrap(), mixes, "{kill}");
         assert_sound(&store).await;
         halves += u64::from(place.numbers("SELECT count(*) FROM hot_samples").await != [0]);
     }
@@ -342,5 +354,6 @@ async fn packing_that_is_killed_at_any_time_loses_and_doubles_nothing() {
     store.pack(WallNs(START + DAY)).await.unwrap();
     assert_eq!(place.numbers("SELECT count(*) FROM hot_samples").await, [0]);
     assert_eq!(raw(&store, "web", "eth0").await, expected);
+    assert_eq!(store.mix(&range).await.unwrap(), mixes);
     assert_stretches(&place).await;
 }

@@ -83,14 +83,10 @@ async fn read(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
 async fn read_once(client: &Client) -> Result<(Evidence, Vec<String>), Failure> {
     // One snapshot for everything; on several servers, snapshots as close together as possible. No
     // partition can be detached, or dropped since its rows are packed, from before the snapshot on.
-    client
-        .batch_execute(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-             LOCK TABLE ONLY hot_samples IN ACCESS SHARE MODE;
-             LOCK TABLE ONLY hot_mixes IN ACCESS SHARE MODE;
-             LOCK TABLE ONLY bandwidth_5m IN ACCESS SHARE MODE",
-        )
-        .await?;
+    let lock = [Table::Stats, Table::Mix, Table::FiveMinutes]
+        .map(|table| format!("; LOCK TABLE ONLY {} IN ACCESS SHARE MODE", table.name()));
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    client.batch_execute(&format!("{begin}{}", lock.concat())).await?;
     for table in Table::ALL.map(Table::name) {
         client.query_typed(&format!("SELECT 1 FROM {table} LIMIT 1"), &[]).await?;
     }
