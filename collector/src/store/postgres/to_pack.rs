@@ -15,12 +15,10 @@ use super::error::Failure;
 use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::tables::nics::NicIds;
+use super::unpacked::LOCK;
 use crate::store::pack::pack_each;
 use crate::store::rows::packed::stretches::{HOUR, hour_of};
 use crate::time::now_ns;
-
-/// One collector packs or unpacks at a time: "PACK".
-pub(super) const LOCK: i64 = 0x5041_434b;
 
 /// How often a stretch is packed again after a lost race.
 const RACES_MAX: u32 = 3;

@@ -3,7 +3,9 @@
 use tokio_postgres::Client;
 
 use super::error::Failure;
-use super::to_pack::LOCK;
+
+/// One collector packs or unpacks at a time: "PACK".
+pub(super) const LOCK: i64 = 0x5041_434b;
 
 /// Makes rows of all that is packed, in a transaction of its caller.
 pub(super) async fn unpack_all(db: &Client) -> Result<(), Failure> {

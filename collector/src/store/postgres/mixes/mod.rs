@@ -2,6 +2,7 @@
 //! here, or through the view `traffic_mix`.
 
 mod packing;
+mod row;
 
 use std::iter;
 use std::pin::pin;
@@ -13,6 +14,7 @@ use tokio_postgres::{Client, Row};
 use wire::WallNs;
 use wire::frame::Mix;
 
+use self::row::{array, mix};
 use super::database::Postgres;
 use super::error::Failure;
 use super::faults::named;
@@ -20,7 +22,6 @@ use super::key::nic_key;
 use super::partition::Table;
 use super::to_pack::{self, Packable};
 use super::values::{self, instant, number};
-use crate::store::rows::columns::{MIX_FIGURES, mix_columns};
 use crate::store::rows::history::mix_of;
 use crate::store::rows::packed::{MixRow, span, unpack, unpack_where};
 use crate::store::rows::series::NicRange;
@@ -53,22 +54,6 @@ impl From<UnreadableMixes> for Failure {
     fn from(unreadable: UnreadableMixes) -> Self {
         Self::failed(unreadable)
     }
-}
-
-/// SQL for what [`mix`] reads, of each column of a mix: its length and figures.
-fn array(of: impl Fn(&str) -> String) -> String {
-    let columns = iter::once("interval_ns".to_owned()).chain(mix_columns());
-    let all: Vec<String> = columns.map(|column| of(&column)).collect();
-    format!("ARRAY[{}]", all.join(", "))
-}
-
-/// A mix of a time and an [`array`].
-fn mix(start_ns: WallNs, columns: Vec<i64>) -> Result<MixRow, Failure> {
-    let columns: Result<[i64; 1 + MIX_FIGURES], _> = columns.try_into();
-    let columns =
-        columns.map_err(|_| Failure::failed("mixes have other columns than asked for"))?;
-    let [interval_ns, figures @ ..] = columns.map(i64::cast_unsigned);
-    Ok(MixRow { start_ns, interval_ns, figures })
 }
 
 /// Sums of the mixes in a row each, and the stretches that may have some in a range. One statement,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{array, mix};
+use super::row::{array, mix};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::number::bounded;
 use crate::store::postgres::partition::Table;
