@@ -1,9 +1,8 @@
 //! Packed samples of the embedded store: they read as they did before, whoever asks.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -420,6 +419,7 @@ fn only_the_rooms_of_samples_and_mixes_name_their_tables() {
         "store/sqlite/mixes/functions.rs",
         "store/sqlite/mixes/mod.rs",
         "store/sqlite/mixes/packing.rs",
+        "store/sqlite/mixes/tables.rs",
         "store/sqlite/open.rs",
         "store/sqlite/packed.sql",
         "store/sqlite/packed_mixes.sql",
@@ -427,6 +427,7 @@ fn only_the_rooms_of_samples_and_mixes_name_their_tables() {
         "store/sqlite/samples/mod.rs",
         "store/sqlite/samples/packing.rs",
         "store/sqlite/samples/stretch.rs",
+        "store/sqlite/samples/tables.rs",
         "store/sqlite/tables/mixes.rs",
         "store/sqlite/tables/samples.rs",
     ];

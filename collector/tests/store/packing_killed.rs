@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::store::sqlite::SqliteStore;
-use collector::store::{Commit, Database, Query, Retain};
+use collector::store::{Commit, Database, Retain};
 use wire::WallNs;
 
 use crate::batches::{DAY, START};

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::store::{
-    Batch, Commit, Database, NicRange, Query, Register, Retain, RetentionLimits,
-};
+use collector::store::{Batch, Commit, Database, NicRange, RetentionLimits};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

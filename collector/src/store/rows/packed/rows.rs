@@ -52,7 +52,7 @@ fn pack<R: Columnar>(rows: &[R]) -> Vec<u8> {
 /// The rows of packed columns. `None` if these are damaged.
 #[must_use]
 pub fn unpack<R: Columnar>(packed: &[u8]) -> Option<Vec<R>> {
-    rows_where(&mut Columns::of(packed, R::FORMAT)?, |_| true)
+    rows_where(&mut PackedColumns::of(packed, R::FORMAT)?, |_| true)
 }
 
 /// The rows of packed columns of so many rows that start at a time to be kept. `None` if the columns are
@@ -63,7 +63,7 @@ pub fn unpack_where<R: Columnar>(
     rows: u64,
     keep: impl Fn(WallNs) -> bool,
 ) -> Option<Vec<R>> {
-    let mut columns = Columns::of(packed, R::FORMAT).filter(|it| it.rows as u64 == rows)?;
+    let mut columns = PackedColumns::of(packed, R::FORMAT).filter(|it| it.rows as u64 == rows)?;
     rows_where(&mut columns, keep)
 }
 
@@ -77,12 +77,12 @@ pub const fn bytes_of_starts(rows: u64) -> u64 {
 }
 
 /// Reads packed columns in their order.
-pub(super) struct Columns<'packed> {
+pub(super) struct PackedColumns<'packed> {
     rows: usize,
     rest: &'packed [u8],
 }
 
-impl<'packed> Columns<'packed> {
+impl<'packed> PackedColumns<'packed> {
     pub fn of(packed: &'packed [u8], of_format: u8) -> Option<Self> {
         let (format, mut rest) = packed.split_first()?;
         let rows = usize::try_from(number(&mut rest)?).ok()?;
@@ -102,7 +102,7 @@ impl<'packed> Columns<'packed> {
 
 /// The rows of packed columns that start at a time to be kept: to make the others would take most of the time.
 fn rows_where<R: Columnar>(
-    packed: &mut Columns<'_>,
+    packed: &mut PackedColumns<'_>,
     keep: impl Fn(WallNs) -> bool,
 ) -> Option<Vec<R>> {
     let mut columns: Vec<Vec<u64>> = Vec::with_capacity(R::LIKE.len());

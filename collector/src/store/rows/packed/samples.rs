@@ -2,7 +2,7 @@
 
 use wire::{Bytes, Packets, WallNs};
 
-use super::rows::{Columnar, Columns, ROWS_MAX, packed, unpack};
+use super::rows::{Columnar, PackedColumns, ROWS_MAX, packed, unpack};
 use super::sums::PackedSums;
 use crate::store::rows::series::{Point, PointCounts};
 
@@ -42,7 +42,7 @@ impl Packed {
 /// these are damaged.
 #[must_use]
 pub fn starts(packed: &[u8]) -> Option<Vec<WallNs>> {
-    let starts = Columns::of(packed, Point::FORMAT)?.next(None)?;
+    let starts = PackedColumns::of(packed, Point::FORMAT)?.next(None)?;
     Some(starts.into_iter().map(WallNs).collect())
 }
 

@@ -3,6 +3,7 @@
 
 pub(super) mod functions;
 mod packing;
+mod tables;
 
 use std::sync::LazyLock;
 
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use wire::WallNs;
 use wire::frame::Mix;
 
+pub(super) use self::tables::{HOT, PACKED};
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::number::number;
@@ -24,12 +26,6 @@ use crate::store::rows::history::mix_of;
 use crate::store::rows::packed::stretches::hour_of;
 use crate::store::rows::packed::{MixRow, span, unpack, unpack_where};
 use crate::time::Time;
-
-/// The table of packed mixes.
-pub(super) const PACKED: &str = "packed_mixes";
-
-/// The table of mixes that have a row each.
-pub(super) const HOT: &str = "hot_mixes";
 
 /// Packs mixes before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use wire::WallNs;
 
-use super::HOT;
+use super::tables::HOT;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::packed::stretches::{HOUR, hour_of};
 use crate::store::rows::packed::{MixRow, PackedMixes};

@@ -5,6 +5,7 @@ pub(super) mod functions;
 mod merged;
 mod packing;
 mod stretch;
+mod tables;
 
 use rusqlite::{CachedStatement, Connection, Row, params};
 use wire::WallNs;
@@ -12,6 +13,7 @@ use wire::WallNs;
 pub(super) use self::merged::Merged;
 use self::packing::PackingPlan;
 use self::stretch::{NUMBERS, STRETCHES, Stretch, is_at_edge};
+pub(super) use self::tables::{HOT, PACKED};
 use super::error::Failure;
 use super::lease::{Reads, Writes};
 use super::number::number;
@@ -27,12 +29,6 @@ use crate::store::rows::packed::stretches::{few_by_numbers, hour_of};
 use crate::store::rows::proof::Sums;
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::series::Point;
-
-/// The table of packed samples.
-pub(super) const PACKED: &str = "packed_samples";
-
-/// The table of samples that have a row each.
-pub(super) const HOT: &str = "hot_samples";
 
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.

@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::HOT;
 use super::stretch::{self, Stretch};
+use super::tables::HOT;
 use crate::store::rows::packed::Packed;
 use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
 use crate::store::rows::proof::Sums;

@@ -6,12 +6,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use wire::WallNs;
 
+use super::tables::PACKED;
 use crate::store::rows::packed::{Packed, PackedSums, starts, unpack_where};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{bounded, number};
 use crate::store::sqlite::points::{RowKey, touching};
-use crate::store::sqlite::samples::PACKED;
 use crate::store::sqlite::tables::nics::NicIds;
 use crate::store::sqlite::wide::wide;
 use crate::time::Time;
