@@ -108,7 +108,7 @@ pub const TABLES: [(&str, &str); 43] = [
 ];
 
 /// Columns whose meaning differs in one table.
-const IN_TABLE: [(&str, &str, &str); 120] = [
+const IN_TABLE: [(&str, &str, &str); 122] = [
     ("packed_mixes", "first", "Start of the first mix, ns since 1970"),
     ("packed_mixes", "time", "Start of the last mix, ns since 1970"),
     ("packed_mixes", "mixes", "Number of mixes"),
@@ -162,6 +162,16 @@ const IN_TABLE: [(&str, &str, &str); 120] = [
     ("sessions", "session", "64 random bits, as a signed number"),
     ("traffic_mix", "interval_ns", "Length of the mix interval, ns"),
     ("traffic_mix", "time", "Start of the mix interval, by the agent's clock"),
+    (
+        "traffic_mix",
+        "stretch_from",
+        "Start of the first mix that is packed with this one, ns since 1970",
+    ),
+    (
+        "traffic_mix",
+        "stretch_to",
+        "Start of the last mix that is packed with this one, ns since 1970",
+    ),
     ("hot_mixes", "interval_ns", "Length of the mix interval, ns"),
     ("hot_mixes", "time", "Start of the mix interval, by the agent's clock"),
     ("revocations", "replaced", "Another host took the client's place"),
