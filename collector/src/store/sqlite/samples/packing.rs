@@ -44,21 +44,18 @@ impl PackingPlan {
         let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(until);
         let (mut rows, last) = hot_rows(&db, nic, first, to)?;
         let hot = HotRange { nic, first, last };
-        let (samples, sums) = (rows.len() as u64, hot.sums(&db)?);
-        let differs = || Failure::File("packed samples differ from what was packed".into());
-        if sums != sums_of(&rows) {
-            return Err(differs());
-        }
-        let joined = before.filter(|it| join(it.sums(), it.last(), first, samples, STRETCH_ROWS));
+        let sums = sums_of(&rows);
+        let joined = before.filter(|it| join(it.sums(), it.last(), first, sums.0, STRETCH_ROWS));
         if let Some(stretch) = &joined {
             rows.splice(..0, stretch.rows()?);
         }
-        let pieces = stretches(rows, STRETCH_ROWS).ok_or_else(differs)?;
+        let pieces = stretches(rows, STRETCH_ROWS)
+            .ok_or_else(|| Failure::File("packed samples differ from what was packed".into()))?;
         Ok(Some(Self { hot, sums, joined, pieces }))
     }
 
-    /// Replaces the samples in a short transaction. Returns their number; `None`, and changes nothing, if any of
-    /// what was read has changed since: late samples came, or old ones were deleted.
+    /// Replaces the samples in a short transaction. Returns their number; `None`, and changes nothing, unless number
+    /// and sums of those that it deletes are those of what was packed: late samples came, or old ones were deleted.
     pub fn apply(self, db: &mut Connection) -> Result<Option<u64>, Failure> {
         let Self { hot, sums, joined, pieces } = self;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
