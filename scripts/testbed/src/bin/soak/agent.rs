@@ -102,7 +102,7 @@ impl Agent {
         let config = format!(
             "server: {{host: {net}.1, max_retry: 3, retry_interval: 500ms, fallbacks: ['{net}.1:8092']}}\n\
              client: {{id: host-{number}}}\n\
-             monitor: {{sample_interval: {sample}, report_interval: {report}, nics: {{exclude: [mgmt]}}}}\n\
+             monitor: {{sample_interval: {sample}, report_interval: {report}, mix_interval: 1s, nics: {{exclude: [mgmt]}}}}\n\
              spool: {{max_size: {spool}, max_age: 1m}}\ndata_dir: {place}\n"
         );
         std::fs::write(dir.with_extension("yaml"), config).expect("the directory is writable");

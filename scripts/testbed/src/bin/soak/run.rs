@@ -61,6 +61,11 @@ pub fn run(seed: u64, store: Store, args: &Args, reached: &mut Reached) -> bool 
         sound = false;
         println!("  not everything was delivered within {SETTLE:?}");
     }
+    println!("  {} mixes", stored.mixes);
+    if stored.mixes == 0 || stored.twice > 0 {
+        sound = false;
+        println!("  of {} mixes {} are stored twice", stored.mixes, stored.twice);
+    }
     let unwarranted = stored.gaps(&[DAMAGED, FORGOTTEN]);
     if unwarranted > 0 {
         sound = false;

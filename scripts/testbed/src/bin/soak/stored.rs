@@ -48,6 +48,11 @@ const ROWS: &str = "
 /// Reasons of gaps without a known NIC.
 const BARE_GAPS: &str = "SELECT reason FROM gaps WHERE nic IS NULL";
 
+/// All mixes, and those at whose start their NIC has another one; `TIME` as in [`ROWS`].
+const MIXES: &str = "
+    SELECT count(*) FROM traffic_mix
+    UNION ALL SELECT count(*) - count(DISTINCT nic || '|' || TIME) FROM traffic_mix ORDER BY 1 DESC";
+
 /// The contents of the store.
 #[derive(Debug, Default)]
 pub struct Stored {
@@ -55,6 +60,10 @@ pub struct Stored {
     pub rows: Vec<Row>,
     /// Reasons of gaps without a NIC.
     pub bare_gaps: Vec<u64>,
+    /// Number of mixes.
+    pub mixes: u64,
+    /// Number of mixes that are stored twice.
+    pub twice: u64,
 }
 
 /// Reads SQLite's file.
@@ -73,7 +82,7 @@ pub fn read_sqlite(path: &Path) -> Stored {
         let rows = statement.query_map([], text).expect("the tables can be read");
         rows.collect::<Result<_, _>>().expect("the tables can be read")
     };
-    parse(&lines(&ROWS.replace("TIME", "time")), &lines(BARE_GAPS))
+    parse(lines, "time")
 }
 
 impl Stored {
@@ -103,7 +112,7 @@ pub fn read_postgres(cluster: &Cluster, url: &str) -> Stored {
         cluster.psql(name(url), sql).lines().map(str::to_owned).collect()
     };
     let time = "(extract(epoch FROM time) * 1000000000)::bigint";
-    parse(&lines(&ROWS.replace("TIME", time)), &lines(BARE_GAPS))
+    parse(lines, time)
 }
 
 /// The database name in a URL.
@@ -112,8 +121,9 @@ pub fn name(url: &str) -> &str {
     url.rsplit('=').next().unwrap_or_default()
 }
 
-fn parse(rows: &[String], bare: &[String]) -> Stored {
-    let row = |line: &String| {
+/// What the lines say that queries give; `time` is an expression for a start in nanoseconds.
+fn parse(lines: impl Fn(&str) -> Vec<String>, time: &str) -> Stored {
+    let row = |line: String| {
         let fields: Vec<&str> = line.split('|').collect();
         let number = |at: usize| fields[at].parse().expect("a number");
         Row {
@@ -127,6 +137,14 @@ fn parse(rows: &[String], bare: &[String]) -> Stored {
             gap: number(9),
         }
     };
-    let bare_gaps = bare.iter().map(|line| line.parse().expect("a number")).collect();
-    Stored { rows: rows.iter().map(row).collect(), bare_gaps }
+    let numbers = |sql: &str| -> Vec<u64> {
+        lines(sql).iter().map(|line| line.parse().expect("a number")).collect()
+    };
+    let mixes = numbers(&MIXES.replace("TIME", time));
+    Stored {
+        rows: lines(&ROWS.replace("TIME", time)).into_iter().map(row).collect(),
+        bare_gaps: numbers(BARE_GAPS),
+        mixes: mixes[0],
+        twice: mixes[1],
+    }
 }
