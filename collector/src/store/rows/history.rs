@@ -83,13 +83,16 @@ pub fn gap_name(reason: u8) -> &'static str {
 #[must_use]
 pub fn mix_of(rows: impl IntoIterator<Item = MixRow>) -> Mix {
     let mut mix = Mix::default();
-    for row in rows {
-        let (rx, rest) = row.figures.split_at(MixCounts::FIGURES);
-        mix.interval_ns = mix.interval_ns.saturating_add(row.interval_ns);
-        let own = mix.rx.figures_mut().zip(rx).chain(mix.tx.figures_mut().zip(rest));
-        own.for_each(|(own, figure)| *own = own.saturating_add(*figure));
-    }
+    rows.into_iter().for_each(|row| add_to(&mut mix, &row));
     mix
+}
+
+/// Adds a mix to the sum of others.
+pub fn add_to(sum: &mut Mix, row: &MixRow) {
+    let (rx, rest) = row.figures.split_at(MixCounts::FIGURES);
+    sum.interval_ns = sum.interval_ns.saturating_add(row.interval_ns);
+    let own = sum.rx.figures_mut().zip(rx).chain(sum.tx.figures_mut().zip(rest));
+    own.for_each(|(own, figure)| *own = own.saturating_add(*figure));
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::wide::narrow;
 use crate::store::pack::pack_each;
 use crate::store::port::error::StoreError;
 use crate::store::rows::columns::mix_columns;
-use crate::store::rows::history::mix_of;
+use crate::store::rows::history::{add_to, mix_of};
 use crate::store::rows::packed::stretches::hour_of;
 use crate::store::rows::packed::{MixRow, span, unpack, unpack_where};
 use crate::time::Time;
@@ -83,16 +83,17 @@ pub(super) fn sum(db: &Connection, key: &RowKey) -> Result<Mix, Failure> {
         }
         Ok(MixRow { start_ns: WallNs(0), interval_ns: narrow(row, 0)?, figures })
     })?;
-    let mut mixes = vec![hot];
+    let mut sum = mix_of([hot]);
     let mut stretches = db.prepare_cached(&STRETCHES)?;
     let mut stretches = stretches.query(key.params())?;
     while let Some(row) = stretches.next()? {
         let columns = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         let packed: Option<Vec<MixRow>> =
             unpack_where(columns, number(row, 2)?, |start_ns| key.covers(start_ns));
-        mixes.extend(packed.ok_or(DamagedMixes::of(row.get(0)?, row.get(1)?))?);
+        let packed = packed.ok_or(DamagedMixes::of(row.get(0)?, row.get(1)?))?;
+        packed.iter().for_each(|row| add_to(&mut sum, row));
     }
-    Ok(mix_of(mixes))
+    Ok(sum)
 }
 
 /// Unpacks all stretches, and says which ones can't be relied on.
