@@ -117,7 +117,7 @@ fn rows_where<R: Columnar>(
 }
 
 /// CRC-32 of a column's numbers, 8 bytes each, the lowest first.
-pub(super) fn checksum(column: &[u64]) -> u32 {
+fn checksum(column: &[u64]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     let mut bytes = [0; 8 * 64];
     for some in column.chunks(64) {
