@@ -54,11 +54,13 @@ pub async fn note(client: &Client, rollups: &Rollups, nics: &[NicIds]) -> Result
     Ok(())
 }
 
-/// Notes all days of a client that have rows. The transaction has [`share`]d the lock.
+/// Notes all days of a client that have rows. The transaction has [`share`]d the lock. Grouped, because Citus takes
+/// no DISTINCT with an order here.
 pub async fn note_all(client: &Client, number: i32) -> Result<(), Failure> {
     let select = format!(
-        "SELECT DISTINCT client, extract(epoch FROM time)::bigint / 86400 FROM bandwidth_5m
-         WHERE client = $1 AND extract(epoch FROM time)::bigint / 86400 < {FIRST_OPEN} ORDER BY 1, 2"
+        "SELECT client, extract(epoch FROM time)::bigint / 86400 FROM bandwidth_5m
+         WHERE client = $1 AND extract(epoch FROM time)::bigint / 86400 < {FIRST_OPEN}
+         GROUP BY 1, 2 ORDER BY 1, 2"
     );
     client.execute_typed(&noted(&select), &[(&number, Type::INT4)]).await?;
     Ok(())
