@@ -150,6 +150,21 @@ fn pg_dump(url: &str) -> String {
     lines.fold(String::new(), |text, line| text + line + "\n")
 }
 
+/// Spreads the fact tables over the nodes, as a collector before packing has left them. Nothing without Citus.
+const SPREAD: &str = "DO $$
+    DECLARE
+        fact regclass;
+        first regclass;
+    BEGIN
+        IF to_regclass('pg_dist_partition') IS NULL OR to_regclass('packed_samples') IS NOT NULL THEN
+            RETURN;
+        END IF;
+        FOR fact IN SELECT oid FROM pg_class WHERE relkind = 'p' ORDER BY relname LOOP
+            PERFORM create_distributed_table(fact, 'client', colocate_with => coalesce(first::text, 'none'));
+            first = coalesce(first, fact);
+        END LOOP;
+    END $$";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn databases_of_earlier_schemas_are_migrated_and_go_on() {
     if testbed::citus::running().is_some() {
@@ -164,6 +179,7 @@ async fn databases_of_earlier_schemas_are_migrated_and_go_on() {
     for (file, sql) in dumps(&folder("postgres"), &format!("{version:02}.sql"), make) {
         let (migrated, fresh) = (cluster::new_database().await, cluster::new_database().await);
         cluster::execute(&migrated, &sql).await;
+        cluster::execute(&migrated, SPREAD).await;
         let store = postgres::store(&migrated);
         let of = store.migrate().await.unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
@@ -182,9 +198,10 @@ async fn rights_and_views_on_the_tables_of_samples_and_mixes_hold_once_they_are_
     let url = cluster::new_database().await;
     let old = std::fs::read_to_string(folder("postgres").join("17.sql")).unwrap();
     cluster::execute(&url, &old).await;
+    cluster::execute(&url, SPREAD).await;
     cluster::execute(
         &url,
-        "CREATE ROLE read_before; CREATE ROLE wrote_before; CREATE ROLE others_before;
+        "CREATE ROLE read_before LOGIN; CREATE ROLE wrote_before; CREATE ROLE others_before;
          GRANT SELECT ON bandwidth_stats, bandwidth_report TO read_before;
          GRANT SELECT ON traffic_mix TO read_before;
          GRANT SELECT, INSERT, DELETE ON bandwidth_stats, traffic_mix TO wrote_before WITH GRANT OPTION;
@@ -213,14 +230,16 @@ async fn rights_and_views_on_the_tables_of_samples_and_mixes_hold_once_they_are_
     }
     let store = postgres::store(&url);
     store.migrate().await.unwrap();
-    assert!(store.pack(WallNs::MAX).await.unwrap() > 0);
+    // On Citus nothing is.
+    let is_packed = std::env::var_os(testbed::citus::CITUS).is_none();
+    assert_eq!(store.pack(WallNs::MAX).await.unwrap() > 0, is_packed);
     for (sql, before) in asked.into_iter().zip(before) {
         assert_eq!(ask(sql).await, before, "{sql}");
     }
     let between = "SELECT count(*) FROM samples_between(1, 1, '-infinity', 'infinity')";
     assert!(ask(between).await > 0);
     for hot in ["hot_samples", "hot_mixes"] {
-        assert_eq!(ask(&format!("SELECT count(*) FROM {hot}")).await, 0, "{hot}");
+        assert_eq!(ask(&format!("SELECT count(*) FROM {hot}")).await == 0, is_packed, "{hot}");
     }
     for packed in ["packed_samples", "packed_mixes"] {
         let rights = format!(

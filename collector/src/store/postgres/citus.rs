@@ -16,6 +16,10 @@ const SHARDS_PER_NODE: u32 = 2;
 /// Citus keeps only one and reopens the others for each commit.
 pub(super) const KEEP_CONNECTIONS: &str = "SET LOCAL citus.max_cached_conns_per_worker = 20";
 
+/// In a transaction that changes the schema: uses one connection to each node. Citus makes no function once the
+/// transaction has used several. Nothing without Citus.
+pub(super) const ONE_CONNECTION: &str = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'";
+
 /// True if the database has Citus.
 pub(super) async fn is_there(client: &Client) -> Result<bool, Failure> {
     exists(client, "pg_dist_partition").await

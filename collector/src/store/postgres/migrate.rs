@@ -73,6 +73,9 @@ pub(super) async fn migrate(
     if from == 0 {
         client.batch_execute("CREATE TABLE netmon_schema (version bigint NOT NULL)").await?;
     }
+    if from < SCHEMA_VERSION {
+        client.batch_execute(citus::ONE_CONNECTION).await?;
+    }
     for (next, migration) in (1..).zip(MIGRATIONS).skip_while(|(next, _)| *next <= from) {
         client.batch_execute(migration).await?;
         let note = "INSERT INTO netmon_schema VALUES ($1)";
