@@ -5,13 +5,13 @@ use collector::store::{Commit, Distributed, Query};
 use settings::InFull;
 use wire::WallNs;
 
-use crate::batches::{Agent, DAY, START, client, hello, sample};
+use crate::batches::{Agent, DAY, START, batch, client, hello, sample};
 use crate::cluster;
 use crate::migrate::run;
 use crate::packed_mixes_postgres;
 use crate::packed_postgres::filled;
-use crate::postgres::{Postgres, config, fresh};
-use crate::suite::{Place, raw};
+use crate::postgres::{Postgres, config, fresh, midnight};
+use crate::suite::{Place, mix, raw};
 
 /// The parts of its catalogue that are read, with two workers, and the functions that are called.
 const CITUS: &str = "
@@ -153,6 +153,29 @@ async fn packed_samples_become_rows_before_they_are_spread() {
     let unpack = "SELECT (SELECT count(*) FROM pg_views WHERE definition ~ 'unpack|recent')
         + (SELECT count(*) FROM pg_proc WHERE proname = 'samples_between' AND prosrc ~ 'unpack')";
     assert_eq!(place.numbers(unpack).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_were_packed_whole_have_their_partitions_again_before_they_are_spread() {
+    let day = midnight(3);
+    let (place, store, mut agent) = filled(day, 1).await;
+    let mut frame = agent.frame(vec![]);
+    frame.mixes = vec![mix(day, 1)];
+    store.commit(&batch([agent.batch(vec![frame])])).await.unwrap();
+    assert_eq!(store.pack(WallNs(day + DAY)).await.unwrap(), 7201);
+    let number = day / DAY;
+    let tables = format!(
+        "SELECT count(*) FROM pg_class WHERE relname IN ('bandwidth_stats_p{number}', 'traffic_mix_p{number}')"
+    );
+    assert_eq!(place.numbers(&tables).await, [0]);
+    place.execute(CITUS).await;
+    let (text, code) = run(&place, &["migrate"]);
+    assert!(text.contains("brought to its nodes") && code == Some(0), "{text}");
+    let rows = format!(
+        "SELECT count(*) FROM bandwidth_stats_p{number}
+         UNION ALL SELECT count(*) FROM traffic_mix_p{number}"
+    );
+    assert_eq!(place.numbers(&rows).await, [7200, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

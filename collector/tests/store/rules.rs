@@ -44,11 +44,12 @@ const VIEWS: [&str; 10] = [
 ];
 
 /// Reads about all clients, by their beginning.
-const OF_ALL_CLIENTS: [&str; 15] = [
+const OF_ALL_CLIENTS: [&str; 16] = [
     // Which NICs have samples or mixes to pack, not on Citus.
     "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_samples",
     "SELECT client, id FROM nics WHERE EXISTS (SELECT 1 FROM hot_mixes",
-    // Rows of packed samples and mixes, before their tables are distributed.
+    // Rows of packed samples and mixes, and the days of them, before their tables are distributed.
+    "SELECT DISTINCT floor(extract(epoch FROM time) / 86400)::bigint FROM packed_",
     "INSERT INTO hot_samples SELECT u.* FROM packed_samples",
     "INSERT INTO hot_mixes SELECT u.* FROM packed_mixes",
     // The proof of packed samples and mixes, and the lists of talkers to be proven.

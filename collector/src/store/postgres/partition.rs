@@ -14,7 +14,7 @@ use crate::store::rows::batch::Batch;
 use crate::store::rows::tables::{MIXES, SAMPLES};
 use crate::time::Time;
 
-const DAY_NS: u64 = 86_400_000_000_000;
+pub(super) const DAY_NS: u64 = 86_400_000_000_000;
 
 /// Rows within this time of now get a partition of their day; others share the default partition.
 const PAST_NS: u64 = 32 * DAY_NS;
@@ -235,46 +235,53 @@ pub(super) fn ahead(now_ns: WallNs) -> BTreeSet<Partition> {
 
 /// Makes a missing partition and moves its rows out of the default one.
 pub(super) async fn make(client: &Client, partition: Partition) -> Result<(), Failure> {
+    if exists(client, &partition.name()).await? {
+        return Ok(());
+    }
+    // Rows can wait in the default partition, but commits can't wait.
+    client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
+    make_within(client, partition).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(())
+}
+
+/// The same in a transaction of its caller.
+pub(super) async fn make_within(client: &Client, partition: Partition) -> Result<(), Failure> {
     let (table, name, fill) =
         (partition.table.name(), partition.name(), partition.table.fill_factor());
     let default = format!("{}_default", partition.table.prefix());
-    if exists(client, &name).await? {
-        return Ok(());
-    }
     // ISO 8601 in UTC is parsed equally with all settings.
     let [from, to] = partition.bounds().map(Time);
-    // Rows can wait in the default partition, but commits can't wait.
-    client.batch_execute(&format!("{BEGIN}; SET LOCAL lock_timeout = '2s'")).await?;
     // Several collectors may make it at the same time.
     let lock = "SELECT pg_advisory_xact_lock(hashtext($1))";
     client.query_typed(lock, &[(&name, Type::TEXT)]).await?;
-    if !exists(client, &name).await? {
-        // Lock the table first, as commits and dropping do, to avoid a deadlock.
+    if exists(client, &name).await? {
+        return Ok(());
+    }
+    // Lock the table first, as commits and dropping do, to avoid a deadlock.
+    client
+        .batch_execute(&format!(
+            "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE;
+             LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;
+             CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill})"
+        ))
+        .await?;
+    let early = format!("{default} WHERE time >= '{from}' AND time < '{to}'");
+    let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
+    // Check first: there are hardly ever any.
+    if client.query_typed_one(&any, &[]).await?.try_get(0)? {
         client
             .batch_execute(&format!(
-                "LOCK TABLE ONLY {table} IN SHARE UPDATE EXCLUSIVE MODE;
-                 LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE;
-                 CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS) WITH (fillfactor = {fill})"
-            ))
-            .await?;
-        let early = format!("{default} WHERE time >= '{from}' AND time < '{to}'");
-        let any = format!("SELECT EXISTS (SELECT 1 FROM {early})");
-        // Check first: there are hardly ever any.
-        if client.query_typed_one(&any, &[]).await?.try_get(0)? {
-            client
-                .batch_execute(&format!(
-                    "WITH moved AS (DELETE FROM {early} RETURNING *)
-                     INSERT INTO {name} SELECT * FROM moved"
-                ))
-                .await?;
-        }
-        client
-            .batch_execute(&format!(
-                "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
+                "WITH moved AS (DELETE FROM {early} RETURNING *)
+                 INSERT INTO {name} SELECT * FROM moved"
             ))
             .await?;
     }
-    client.batch_execute("COMMIT").await?;
+    client
+        .batch_execute(&format!(
+            "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')"
+        ))
+        .await?;
     Ok(())
 }
 
