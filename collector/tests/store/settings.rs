@@ -74,8 +74,10 @@ async fn a_database_without_an_encoding_holds_every_name_as_it_came() {
 async fn what_role_and_database_set_changes_nothing() {
     let url = cluster::new_database().await;
     let name = name(&url).to_owned();
+    // They hold for sessions that come later.
+    let db = cluster::client(&url).await;
     for setting in ODD {
-        cluster::execute(&url, &format!("ALTER DATABASE {name} SET {setting}")).await;
+        db.batch_execute(&format!("ALTER DATABASE {name} SET {setting}")).await.unwrap();
     }
     for (id, url) in (1..).zip([url.clone(), cluster::pooled(&name)]) {
         let store: Arc<dyn Database> = Arc::new(store(&url));
@@ -88,7 +90,6 @@ async fn what_role_and_database_set_changes_nothing() {
         assert_eq!(raw(&store, &web, "eth0").await.len(), 3);
         assert_sound(&store).await;
     }
-    let db = cluster::client(&url).await;
     db.batch_execute("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'").await.unwrap();
     let bounds = "SELECT relname::text, pg_get_expr(relpartbound, oid) FROM pg_class
                   WHERE relname LIKE 'bandwidth_stats_p%' AND relpartbound IS NOT NULL

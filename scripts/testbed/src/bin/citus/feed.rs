@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use collector::store::postgres::{Authorities, PostgresConfig, PostgresStore};
-use collector::store::{Epoch, Store};
+use collector::store::{Epoch, Retain, Store};
 use collector::writer::{
     BatchLimits, ClientShare, Heed, OpenSession, Progress, Surroundings, Writer, WriterHandle,
 };
@@ -114,6 +114,14 @@ impl Feed {
             stop: Arc::default(),
             tasks: vec![],
         })
+    }
+
+    /// Packs what was delivered; returns the number of rows.
+    ///
+    /// # Errors
+    /// Fails if the database does.
+    pub fn pack(&self) -> anyhow::Result<u64> {
+        Ok(self.runtime.block_on(self.collectors[0].store.pack(WallNs::MAX))?)
     }
 
     /// Lets all agents connect and deliver until [`Self::stop`].

@@ -2,7 +2,7 @@
 //! where the block goes; the prose tells it to readers of the rendered page.
 
 use std::fmt::Write as _;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -217,9 +217,14 @@ fn name_nodes(directory: &Path) {
 }
 
 fn on_collector(text: &str, directory: &Path) -> Result<String, String> {
-    let program = program("collector");
-    let folder = program.parent().unwrap_or_else(|| Path::new("/"));
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    // As packages name it.
+    let programs = directory.join("bin");
+    std::fs::create_dir_all(&programs).map_err(|error| error.to_string())?;
+    let installed = programs.join("netmon-collector");
+    if !installed.exists() {
+        symlink(program("collector"), &installed).map_err(|error| error.to_string())?;
+    }
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
     command.args(["-euc", text]).env("PATH", path);
     command.env("NETMON_COLLECTOR_DATA_DIR", directory.join("collector"));

@@ -16,6 +16,9 @@ const LOCAL: &str = "SELECT coalesce(sum(pg_relation_size(inhrelid)), 0) FROM pg
     WHERE inhparent = ANY
         ('{hot_samples,packed_samples,hot_mixes,packed_mixes,bandwidth_1m,bandwidth_5m}'::regclass[])";
 
+const STRETCHES: &str =
+    "SELECT (SELECT count(*) FROM packed_samples) + (SELECT count(*) FROM packed_mixes)";
+
 /// Migrates both databases; true if both are right.
 #[must_use]
 pub fn run() -> bool {
@@ -60,6 +63,9 @@ fn filled() -> anyhow::Result<String> {
     feed.stop()?;
     let bytes: u64 = cluster.psql(database, LOCAL).trim().parse()?;
     anyhow::ensure!(bytes > 0, "nothing was stored");
+    let packed = feed.pack()?;
+    let delivered: u64 = feed.delivered().map(|(_, it)| it.rows + it.mixes).sum();
+    anyhow::ensure!(packed == delivered, "{packed} of {delivered} rows were packed");
     cluster.join_nodes(database, &ports(&cluster));
     let (current, plan) = run(&["migrate", "--check"]);
     anyhow::ensure!(!current && plan.contains("Citus"), "--check: {plan}");
@@ -69,8 +75,12 @@ fn filled() -> anyhow::Result<String> {
     anyhow::ensure!(left == 0, "{left} bytes of {bytes} are left on the coordinator");
     let differs = truth::differs(&cluster, database, feed.delivered());
     anyhow::ensure!(differs.is_empty(), "{differs:#?}");
+    anyhow::ensure!(cluster.psql(database, STRETCHES).trim() == "0", "some rows are packed still");
+    anyhow::ensure!(feed.pack()? == 0, "rows are packed on Citus");
     let text = proven(&cluster, database, &url, directory.path(), feed, &said)?;
-    Ok(format!("{text}; {bytes} bytes moved, none left on the coordinator"))
+    Ok(format!(
+        "{text}; {bytes} bytes moved, none left on the coordinator; {packed} rows were packed before"
+    ))
 }
 
 fn ports(cluster: &Cluster) -> Vec<u16> {
