@@ -248,7 +248,7 @@ fn proven(coordinator: &Node, blocks: &[Block], directory: &Path) -> Result<Stri
     if !found.contains(&format!("rows: {rows}\n")) {
         return Err(format!("{rows} rows delivered: {found}"));
     }
-    on_collector(&format!("{export}'{url}'\ncollector fsck"), directory)?;
+    on_collector(&format!("{export}'{url}'\nnetmon-collector fsck"), directory)?;
     Ok(format!("the guide's role committed {rows} rows; counts exact, fsck sound"))
 }
 
