@@ -4,6 +4,8 @@
 //! Of a block, each number is written plain, or as its difference from the one before, or from the number of
 //! the same row in another column, whichever takes least; always as the excess over the least of the block.
 
+use std::ops::Range;
+
 /// Numbers of a block. Shorter ones follow the traffic more closely, longer ones have fewer heads; between
 /// 64 and 256 it makes little difference.
 pub(super) const BLOCK: usize = 128;
@@ -78,50 +80,127 @@ pub(super) fn write(column: &[u64], like: Option<&[u64]>) -> Vec<u8> {
     bytes
 }
 
-/// Reads a column of `count` numbers. `None` if the bytes are not exactly that.
-pub(super) fn read(mut bytes: &[u8], count: usize, like: Option<&[u64]>) -> Option<Vec<u64>> {
-    let (kind, rest) = bytes.split_first()?;
-    bytes = rest;
-    let mut column = Vec::with_capacity(count);
-    match *kind {
-        EQUAL => column.resize(count, unzigzag(number(&mut bytes)?)),
-        BLOCKS => {
-            let mut before = 0;
-            while column.len() < count {
-                let at = column.len();
-                let (head, rest) = bytes.split_first_chunk::<2>()?;
-                let [way, width] = *head;
-                bytes = rest;
+/// A column of which the blocks are found, but no number is read yet.
+pub(super) struct PackedColumn<'bytes> {
+    blocks: Vec<PackedBlock<'bytes>>,
+}
+
+/// A block of a column; a column of equal numbers is one, too.
+struct PackedBlock<'bytes> {
+    rows: Range<usize>,
+    way: Way,
+    width: usize,
+    least: u64,
+    bits: &'bytes [u8],
+}
+
+/// Numbers of a column from a row on.
+pub(super) struct ColumnNumbers {
+    first: usize,
+    numbers: Vec<u64>,
+}
+
+impl ColumnNumbers {
+    /// That of a row.
+    pub fn get(&self, row: usize) -> Option<u64> {
+        self.numbers.get(row.checked_sub(self.first)?).copied()
+    }
+
+    /// Those that were read.
+    pub fn all(&self) -> &[u64] {
+        &self.numbers
+    }
+}
+
+impl<'bytes> PackedColumn<'bytes> {
+    /// Finds the blocks of a column of `count` numbers. `None` if the bytes are not exactly that.
+    pub fn of(mut bytes: &'bytes [u8], count: usize) -> Option<Self> {
+        let mut blocks = Vec::with_capacity(count.div_ceil(BLOCK));
+        match take(&mut bytes)? {
+            EQUAL => {
                 let least = unzigzag(number(&mut bytes)?);
-                let some = BLOCK.min(count - at);
-                let len = (some * usize::from(width)).div_ceil(8);
-                let (bits, rest) = bytes.split_at_checked(len)?;
-                bytes = rest;
-                if u32::from(width) > u64::BITS {
-                    return None;
+                blocks.push(PackedBlock {
+                    rows: 0..count,
+                    way: Way::Plain,
+                    width: 0,
+                    least,
+                    bits: &[],
+                });
+            }
+            BLOCKS => {
+                for first in (0..count).step_by(BLOCK) {
+                    let rows = first..count.min(first + BLOCK);
+                    blocks.push(PackedBlock::take(&mut bytes, rows)?);
                 }
-                let excess = (0..some).map(|n| excess(bits, n * usize::from(width), width.into()));
-                let written = excess.map(|excess| least.wrapping_add(excess));
-                match way {
-                    way if way == Way::Plain as u8 => column.extend(written),
-                    way if way == Way::Steps as u8 => {
-                        column.extend(written.scan(before, |last: &mut u64, step| {
-                            *last = last.wrapping_add(step);
-                            Some(*last)
-                        }))
-                    }
-                    way if way == Way::Like as u8 => {
-                        let like = like?.get(at..)?;
-                        column.extend(written.zip(like).map(|(it, like)| like.wrapping_add(it)));
-                    }
-                    _ => return None,
-                }
-                before = column.last().copied().unwrap_or_default();
+            }
+            _ => return None,
+        }
+        bytes.is_empty().then_some(Self { blocks })
+    }
+
+    /// The row to begin at to have the number of a row. A step needs the number before it, so a row of a block of
+    /// steps needs the last one of the latest block before it that has none.
+    pub fn begin(&self, row: usize) -> usize {
+        let until = self.blocks.partition_point(|block| block.rows.start <= row);
+        let known = self.blocks[..until].iter().rfind(|block| block.way != Way::Steps);
+        known.map_or(0, |block| row.min(block.rows.end.saturating_sub(1)))
+    }
+
+    /// Reads the numbers of some rows, and those from [`Self::begin`] on. `like` has the other column's numbers of
+    /// the same rows.
+    pub fn read(&self, rows: Range<usize>, like: Option<&ColumnNumbers>) -> Option<ColumnNumbers> {
+        let first = self.begin(rows.start);
+        let mut numbers = Vec::with_capacity(rows.end.saturating_sub(first));
+        for block in &self.blocks {
+            let rows = first.max(block.rows.start)..rows.end.min(block.rows.end);
+            if !rows.is_empty() {
+                block.read(rows, like, &mut numbers)?;
             }
         }
-        _ => return None,
+        Some(ColumnNumbers { first, numbers })
     }
-    (bytes.is_empty() && column.len() == count).then_some(column)
+}
+
+impl<'bytes> PackedBlock<'bytes> {
+    /// Takes the block of some rows off the front.
+    fn take(bytes: &mut &'bytes [u8], rows: Range<usize>) -> Option<Self> {
+        let ways = [Way::Plain, Way::Steps, Way::Like];
+        let way = *ways.get(usize::from(take(bytes)?))?;
+        let width = usize::from(take(bytes)?);
+        let least = unzigzag(number(bytes)?);
+        let (bits, rest) = bytes.split_at_checked((rows.len() * width).div_ceil(8))?;
+        *bytes = rest;
+        (width <= u64::BITS as usize).then_some(Self { rows, way, width, least, bits })
+    }
+
+    /// Appends the numbers of some of its rows: of steps, all up to one, behind the number before them.
+    fn read(
+        &self,
+        rows: Range<usize>,
+        like: Option<&ColumnNumbers>,
+        numbers: &mut Vec<u64>,
+    ) -> Option<()> {
+        let Self { way, width, least, bits, .. } = self;
+        let nth = rows.start - self.rows.start..rows.end - self.rows.start;
+        let written = nth.map(|nth| least.wrapping_add(excess(bits, nth * width, *width)));
+        match way {
+            Way::Plain => numbers.extend(written),
+            Way::Steps => {
+                let before = numbers.last().copied().unwrap_or_default();
+                numbers.extend(written.scan(before, |last: &mut u64, step| {
+                    *last = last.wrapping_add(step);
+                    Some(*last)
+                }));
+            }
+            Way::Like => {
+                let like = like?;
+                let of = |row: usize| row.checked_sub(like.first);
+                let like = like.numbers.get(of(rows.start)?..of(rows.end)?)?;
+                numbers.extend(written.zip(like).map(|(it, like)| like.wrapping_add(it)));
+            }
+        }
+        Some(())
+    }
 }
 
 /// Appends the excess of numbers over the least, each `width` bits, the highest first: so SQL reads them as a
@@ -143,22 +222,22 @@ fn put_bits(bytes: &mut Vec<u8>, written: &[u64], least: u64, width: u32) {
 }
 
 /// The number of `width` bits from a bit on.
-fn excess(bits: &[u8], from: usize, width: u32) -> u64 {
+fn excess(bits: &[u8], from: usize, width: usize) -> u64 {
     let (byte, shift) = (from / 8, from % 8);
     if width == 0 {
         return 0;
     }
     let near = bits.get(byte..).and_then(|rest| rest.first_chunk::<8>());
     match near {
-        Some(near) if shift + width as usize <= 64 => {
-            u64::from_be_bytes(*near) << shift >> (u64::BITS - width)
+        Some(near) if shift + width <= 64 => {
+            u64::from_be_bytes(*near) << shift >> (u64::BITS as usize - width)
         }
         _ => {
             let mut window = [0; 16];
             for (to, from) in window.iter_mut().zip(bits.get(byte..).unwrap_or_default()) {
                 *to = *from;
             }
-            let wide = u128::from_be_bytes(window) << shift >> (u128::BITS - width);
+            let wide = u128::from_be_bytes(window) << shift >> (u128::BITS as usize - width);
             // At most 64 bits are left.
             u64::try_from(wide).unwrap_or(u64::MAX)
         }
@@ -178,12 +257,18 @@ const fn number_len(number: u64) -> usize {
     (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
 }
 
+/// Takes a byte off the front.
+fn take(bytes: &mut &[u8]) -> Option<u8> {
+    let (byte, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(*byte)
+}
+
 /// Takes a number off the front.
 pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
+        let byte = take(bytes)?;
         let part = u64::from(byte & 0x7f);
         if part.leading_zeros() < shift {
             return None;

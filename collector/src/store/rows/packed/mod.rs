@@ -3,7 +3,9 @@
 //! packs the same.
 //!
 //! What is packed has a format byte, the number of rows, and for each column its length, the CRC-32 of its
-//! numbers, and its numbers in blocks that are as few bits wide as they can be, the highest bit first.
+//! numbers, and its numbers in blocks that are as few bits wide as they can be, the highest bit first. The CRC-32 of
+//! all bytes ends them, so that whoever reads few rows needs only their blocks. Earlier versions packed without it:
+//! such columns are read whole.
 
 mod column;
 mod mixes;

@@ -2,7 +2,7 @@
 
 use wire::WallNs;
 
-use super::column::{self, number, put_number};
+use super::column::{self, ColumnNumbers, PackedColumn, number, put_number};
 
 /// Most rows packed together: an hour at two samples a second. This bounds the memory that unpacking takes
 /// (4 MiB), and the time until a single row is read.
@@ -46,13 +46,15 @@ fn pack<R: Columnar>(rows: &[R]) -> Vec<u8> {
         packed.extend(checksum(column).to_le_bytes());
         packed.extend(written);
     }
+    let sum = crc32fast::hash(&packed);
+    packed.extend(sum.to_le_bytes());
     packed
 }
 
 /// The rows of packed columns. `None` if these are damaged.
 #[must_use]
 pub fn unpack<R: Columnar>(packed: &[u8]) -> Option<Vec<R>> {
-    rows_where(&mut PackedColumns::of(packed, R::FORMAT)?, |_| true)
+    PackedColumns::of(packed, R::FORMAT)?.rows_where(|_| true)
 }
 
 /// The rows of packed columns of so many rows that start at a time to be kept. `None` if the columns are
@@ -63,8 +65,8 @@ pub fn unpack_where<R: Columnar>(
     rows: u64,
     keep: impl Fn(WallNs) -> bool,
 ) -> Option<Vec<R>> {
-    let mut columns = PackedColumns::of(packed, R::FORMAT).filter(|it| it.rows as u64 == rows)?;
-    rows_where(&mut columns, keep)
+    let columns = PackedColumns::of(packed, R::FORMAT).filter(|it| it.rows as u64 == rows)?;
+    columns.rows_where(keep)
 }
 
 /// Most bytes that come before the end of the starts of so many packed rows; each row adds as many.
@@ -76,8 +78,9 @@ pub const fn bytes_of_starts(rows: u64) -> u64 {
     32 + BLOCK + rows * 9
 }
 
-/// Reads packed columns in their order.
+/// Packed columns in their order.
 pub(super) struct PackedColumns<'packed> {
+    packed: &'packed [u8],
     rows: usize,
     rest: &'packed [u8],
 }
@@ -86,34 +89,68 @@ impl<'packed> PackedColumns<'packed> {
     pub fn of(packed: &'packed [u8], of_format: u8) -> Option<Self> {
         let (format, mut rest) = packed.split_first()?;
         let rows = usize::try_from(number(&mut rest)?).ok()?;
-        (*format == of_format && rows <= ROWS_MAX).then_some(Self { rows, rest })
+        (*format == of_format && rows <= ROWS_MAX).then_some(Self { packed, rows, rest })
     }
 
-    /// The next one. `like` is the column that it may be written like.
-    pub fn next(&mut self, like: Option<&[u64]>) -> Option<Vec<u64>> {
+    /// The next one, and the CRC-32 of its numbers.
+    fn next(&mut self) -> Option<(PackedColumn<'packed>, u32)> {
         let len = usize::try_from(number(&mut self.rest)?).ok()?;
         let (sum, numbers) = self.rest.split_first_chunk()?;
         let (written, rest) = numbers.split_at_checked(len)?;
         self.rest = rest;
-        let column = column::read(written, self.rows, like)?;
-        (checksum(&column) == u32::from_le_bytes(*sum)).then_some(column)
+        Some((PackedColumn::of(written, self.rows)?, u32::from_le_bytes(*sum)))
     }
-}
 
-/// The rows of packed columns that start at a time to be kept: to make the others would take most of the time.
-fn rows_where<R: Columnar>(
-    packed: &mut PackedColumns<'_>,
-    keep: impl Fn(WallNs) -> bool,
-) -> Option<Vec<R>> {
-    let mut columns: Vec<Vec<u64>> = Vec::with_capacity(R::LIKE.len());
-    for like in R::LIKE {
-        let column = packed.next(like.map(|at| columns[at].as_slice()))?;
-        columns.push(column);
+    /// The numbers of the first one.
+    pub fn first(mut self) -> Option<ColumnNumbers> {
+        let (column, sum) = self.next()?;
+        column.read(0..self.rows, None).filter(|numbers| checksum(numbers.all()) == sum)
     }
-    let kept = (0..packed.rows).filter(|row| keep(WallNs(columns[0][*row])));
-    let rows = kept.map(|row| R::of_figures(|at| columns[at][row]));
-    let rows = rows.collect::<Option<Vec<_>>>()?;
-    packed.rest.is_empty().then_some(rows)
+
+    /// True if behind the columns there is the CRC-32 of all bytes before it, false if there is nothing. `None` if
+    /// there is anything else.
+    fn have_sum(&self) -> Option<bool> {
+        if self.rest.is_empty() {
+            return Some(false);
+        }
+        let (before, sum) = self.packed.split_last_chunk()?;
+        let is_right =
+            self.rest.len() == sum.len() && crc32fast::hash(before).to_le_bytes() == *sum;
+        is_right.then_some(true)
+    }
+
+    /// The rows that start at a time to be kept. Only what these need is read: to read all would take most of the
+    /// time. Without the CRC-32 of all bytes, all is read, because only the columns' own ones tell of damage.
+    fn rows_where<R: Columnar>(mut self, keep: impl Fn(WallNs) -> bool) -> Option<Vec<R>> {
+        let columns = R::LIKE.iter().map(|_| self.next()).collect::<Option<Vec<_>>>()?;
+        let have_sum = self.have_sum()?;
+        let starts = columns.first()?.0.read(0..self.rows, None)?;
+        let keeps = |start: &u64| keep(WallNs(*start));
+        let first = starts.all().iter().position(keeps).unwrap_or_default();
+        let end = starts.all().iter().rposition(keeps).map_or(0, |last| last + 1);
+        let needed = if have_sum { first..end } else { 0..self.rows };
+        // A column begins no later than one that is written like it, which comes after it.
+        let mut begins = vec![needed.start; columns.len()];
+        for (at, (column, _)) in columns.iter().enumerate().rev() {
+            begins[at] = column.begin(begins[at]);
+            if let Some(like) = R::LIKE[at] {
+                begins[like] = begins[like].min(begins[at]);
+            }
+        }
+        let mut numbers = Vec::with_capacity(columns.len());
+        for ((column, sum), (begin, like)) in columns.iter().zip(begins.into_iter().zip(R::LIKE)) {
+            let like = like.and_then(|at| numbers.get(at));
+            let read: ColumnNumbers = column.read(begin..needed.end, like)?;
+            if !have_sum && checksum(read.all()) != *sum {
+                return None;
+            }
+            numbers.push(read);
+        }
+        let kept = (first..end).filter(|row| starts.get(*row).is_some_and(|it| keeps(&it)));
+        let figure =
+            |row, at: usize| numbers.get(at).and_then(|it| it.get(row)).unwrap_or_default();
+        kept.map(|row| R::of_figures(|at| figure(row, at))).collect()
+    }
 }
 
 /// CRC-32 of a column's numbers, 8 bytes each, the lowest first.

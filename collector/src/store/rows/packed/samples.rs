@@ -42,8 +42,8 @@ impl Packed {
 /// these are damaged.
 #[must_use]
 pub fn starts(packed: &[u8]) -> Option<Vec<WallNs>> {
-    let starts = PackedColumns::of(packed, Point::FORMAT)?.next(None)?;
-    Some(starts.into_iter().map(WallNs).collect())
+    let starts = PackedColumns::of(packed, Point::FORMAT)?.first()?;
+    Some(starts.all().iter().copied().map(WallNs).collect())
 }
 
 impl Columnar for Point {
