@@ -1,30 +1,44 @@
-//! Packs the samples of many NICs, one short transaction after the other.
+//! Packs the rows of many NICs, one short transaction after the other.
 
 use tokio::time::sleep;
 
 use crate::time::boot;
 
-/// Most samples packed in a call, so that its caller can tell how far it is.
+/// Most rows packed in a call, so that its caller can tell how far it is.
 const PASS: u64 = 10_000_000;
 
-/// Packs the oldest samples of each NIC by `pack_some`, until it finds none. Returns the number of all. What fails
-/// of one NIC holds up no other one.
-pub(in crate::store) async fn pack_each<N, E, F>(
+/// What one transaction has packed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct PackedSome<At> {
+    /// Number of rows.
+    pub rows: u64,
+    /// Where the next one begins.
+    pub end: At,
+}
+
+/// Packs the oldest rows of each NIC by `pack_some`, from where the last transaction ended, until it finds none.
+/// Returns the number of all. What fails of one NIC holds up no other one.
+pub(in crate::store) async fn pack_each<N, At, E, F>(
     nics: Vec<N>,
-    pack_some: impl Fn(N) -> F,
+    pack_some: impl Fn(N, Option<At>) -> F,
 ) -> Result<u64, E>
 where
     N: Copy,
-    F: Future<Output = Result<Option<u64>, E>>,
+    At: Copy,
+    F: Future<Output = Result<Option<PackedSome<At>>, E>>,
 {
-    let (mut samples, mut failed) = (0, None);
+    let (mut rows, mut failed) = (0, None);
     for nic in nics {
-        while samples < PASS {
+        let mut from = None;
+        while rows < PASS {
             let begun = boot();
-            match pack_some(nic).await {
-                // None is left, or late ones came meanwhile: the next look packs them.
+            match pack_some(nic, from).await {
+                // None is left. What came late, before the end of the last ones, is packed by the next look.
                 Ok(None) => break,
-                Ok(Some(some)) => samples += some,
+                Ok(Some(some)) => {
+                    rows += some.rows;
+                    from = Some(some.end);
+                }
                 Err(error) => {
                     failed = Some(error);
                     break;
@@ -34,5 +48,5 @@ where
             sleep(boot().saturating_sub(begun)).await;
         }
     }
-    failed.map_or(Ok(samples), Err)
+    failed.map_or(Ok(rows), Err)
 }

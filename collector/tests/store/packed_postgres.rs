@@ -172,6 +172,28 @@ async fn an_hour_is_packed_once_it_has_ended_and_a_late_sample_changes_its_stret
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn samples_that_start_together_are_packed_together_however_many_they_are() {
+    // As many as one transaction packs, an hour of two a second, end among those that start together.
+    for together in [7, 7300] {
+        let place = fresh().await;
+        let (store, mut agent) = opened(&place).await;
+        let start = |n: u64| START + n / together * together * SECOND / 3;
+        let samples: Vec<Sample> =
+            (0..7205.max(together)).map(|n| sample("eth0", start(n), n % 1000)).collect();
+        let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
+        store.commit(&batch([agent.batch(frames)])).await.unwrap();
+        let before = place.numbers(SAMPLES).await;
+        assert_eq!(store.pack(WallNs(START + DAY)).await.unwrap(), samples.len() as u64);
+        assert_eq!(place.numbers("SELECT count(*) FROM hot_samples").await, [0], "{together}");
+        let counts = place.numbers("SELECT samples FROM packed_samples ORDER BY time, id").await;
+        assert_eq!(counts.iter().sum::<i64>(), samples.len() as i64, "{counts:?}");
+        assert!(counts.len() == 3 && counts.iter().all(|it| *it <= 3600), "{counts:?}");
+        assert_eq!(place.numbers(SAMPLES).await, before);
+        assert_sound(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_is_packed_whole_has_no_partition_of_rows_and_goes_by_age_as_one() {
     let first = midnight(9);
     let (place, store, mut agent) = filled(first, 1).await;

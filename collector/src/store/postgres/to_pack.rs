@@ -2,7 +2,7 @@
 //! partitions without any left are dropped.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -16,12 +16,15 @@ use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::tables::nics::NicIds;
 use super::unpacked::LOCK;
-use crate::store::pack::pack_each;
+use crate::store::pack::{PackedSome, pack_each};
 use crate::store::rows::packed::stretches::{HOUR, hour_of};
 use crate::time::now_ns;
 
 /// How often a stretch is packed again after a lost race.
 const RACES_MAX: u32 = 3;
+
+/// Rows that one transaction has packed, and the end of their range.
+pub(super) type PackedRows = PackedSome<SystemTime>;
 
 /// A table with a row each, and that of stretches of them.
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +34,24 @@ pub(super) struct Packable {
 }
 
 /// Packs rows before a time, as far as their hour has ended, in short transactions between which commits run.
-/// Each is one of `pack_from`, for a range that begins with a NIC's oldest row and has rows of one hour alone; it
-/// returns their number. Returns the number of all.
+/// Each is one of `pack_from`, for a range that begins with a NIC's oldest row and has rows of one hour alone. Returns
+/// the number of all.
 pub(super) async fn pack(
     database: &Postgres,
     tables: Packable,
     before_ns: WallNs,
-    pack_from: impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<u64, Failure>,
+    pack_from: impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
 ) -> Result<u64, Failure> {
     let until = time(WallNs::of_column(hour_of(before_ns.to_column())));
     let nics = database.lease(async |db| nics_to_pack(db, tables.rows, until).await).await?;
     if nics.is_empty() {
         return Ok(0);
     }
-    let packed = pack_each(nics, |nic| pack_some(database, tables, nic, until, &pack_from)).await;
+    let pack_some = |nic, from: Option<SystemTime>| {
+        let range = [from.unwrap_or(UNIX_EPOCH), until];
+        pack_some(database, tables, nic, range, &pack_from)
+    };
+    let packed = pack_each(nics, pack_some).await;
     drop_empty(database, tables.rows, time_ns(until)).await?;
     packed
 }
@@ -67,15 +74,15 @@ async fn nics_to_pack(
     rows.iter().map(|row| Ok(NicIds { client: row.try_get(0)?, nic: row.try_get(1)? })).collect()
 }
 
-/// Packs the oldest rows of a NIC. Returns their number, `None` if none were.
+/// Packs the oldest rows of a NIC in a range. `None` if there are none.
 async fn pack_some(
     database: &Postgres,
     Packable { rows, stretches }: Packable,
     nic: NicIds,
-    until: SystemTime,
-    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<u64, Failure>,
-) -> Result<Option<u64>, Failure> {
-    let oldest = database.lease(async |db| oldest(db, rows, nic, until).await).await?;
+    range: [SystemTime; 2],
+    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
+) -> Result<Option<PackedRows>, Failure> {
+    let oldest = database.lease(async |db| oldest(db, rows, nic, range).await).await?;
     let Some(oldest) = oldest else { return Ok(None) };
     let partition = Partition::of(stretches, time_ns(oldest));
     if partition.is_worth_making(now_ns()) {
@@ -83,7 +90,8 @@ async fn pack_some(
     }
     let mut races = 0;
     loop {
-        let packing = async |db: &Client| pack_stretch(db, rows, nic, until, pack_from).await;
+        let packing =
+            async |db: &Client| pack_hour(db, rows, nic, [oldest, range[1]], pack_from).await;
         match database.lease(packing).await {
             // Another collector packed some between the snapshot and the lock, or a client is purged.
             Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
@@ -92,23 +100,24 @@ async fn pack_some(
     }
 }
 
-/// Packs a stretch in one transaction: rows that come meanwhile are not in its snapshot and stay.
-async fn pack_stretch(
+/// Packs the oldest rows of a range, of one hour, in one transaction: rows that come meanwhile are not in its snapshot
+/// and stay.
+async fn pack_hour(
     db: &Client,
     table: Table,
     nic: NicIds,
-    until: SystemTime,
-    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<u64, Failure>,
-) -> Result<Option<u64>, Failure> {
+    range: [SystemTime; 2],
+    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
+) -> Result<Option<PackedRows>, Failure> {
     // A server that crashes may lose this exchange, which loses nothing: the rows are there again.
     let begin =
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = off";
     db.batch_execute(&format!("{BEGIN}; {begin}")).await?;
     let lock = format!("SELECT pg_try_advisory_xact_lock({LOCK})");
     let alone = db.query_typed_one(&lock, &[]).await?.try_get(0)?;
-    let first = if alone { oldest(db, table, nic, until).await? } else { None };
+    let first = if alone { oldest(db, table, nic, range).await? } else { None };
     let packed = match first {
-        Some(first) => Some(pack_from(db, nic, [first, until.min(hour(first)[1])]).await?),
+        Some(first) => Some(pack_from(db, nic, [first, range[1].min(hour(first)[1])]).await?),
         None => None,
     };
     db.batch_execute("COMMIT").await?;
@@ -121,39 +130,22 @@ pub(super) fn hour(of: SystemTime) -> [SystemTime; 2] {
     [start, start.saturating_add(HOUR)].map(|it| time(WallNs::of_column(it)))
 }
 
-/// Start of a NIC's oldest row before a time in a table.
+/// Start of a NIC's oldest row in a range of a table. The range begins behind what was deleted just now: until VACUUM
+/// comes, each look from further back walks over all of that.
 async fn oldest(
     db: &Client,
     table: Table,
     nic: NicIds,
-    until: SystemTime,
+    [from, to]: [SystemTime; 2],
 ) -> Result<Option<SystemTime>, Failure> {
     let select = format!(
-        "SELECT time FROM {} WHERE client = $1 AND nic = $2 AND time < $3 ORDER BY time LIMIT 1",
+        "SELECT time FROM {} WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+         ORDER BY time LIMIT 1",
         table.name()
     );
-    let row = db.query_typed_opt(&select, &[&key(&nic)[..], &[at(&until)]].concat()).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
-}
-
-/// The end of the first rows of a range, or of the range: those that start at the same time stay together.
-pub(super) async fn end(
-    db: &Client,
-    table: Table,
-    nic: NicIds,
-    [from, to]: [SystemTime; 2],
-    most: usize,
-) -> Result<SystemTime, Failure> {
-    let select = format!(
-        "SELECT time + interval '1 microsecond' FROM {}
-         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
-         ORDER BY time OFFSET {} LIMIT 1",
-        table.name(),
-        most - 1
-    );
     let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
-    let end = db.query_typed_opt(&select, &params).await?;
-    Ok(end.map(|row| row.try_get(0)).transpose()?.unwrap_or(to))
+    let row = db.query_typed_opt(&select, &params).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// Drops partitions that end by a time and whose rows are all packed, if nobody uses them just now.

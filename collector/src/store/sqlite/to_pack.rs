@@ -16,10 +16,15 @@ pub fn nics_to_pack(db: &Connection, hot: &str, until: i64) -> Result<Vec<NicIds
     Ok(nics.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Start of a NIC's oldest row before a time in a table.
-pub fn oldest(db: &Connection, hot: &str, nic: NicIds, until: i64) -> Result<Option<i64>, Failure> {
+/// Start of a NIC's oldest row in a range of a table.
+pub fn oldest(
+    db: &Connection,
+    hot: &str,
+    nic: NicIds,
+    [from, to]: [i64; 2],
+) -> Result<Option<i64>, Failure> {
     let mut select = db.prepare_cached(&format!(
-        "SELECT min(time) FROM {hot} WHERE client = ?1 AND nic = ?2 AND time < ?3"
+        "SELECT min(time) FROM {hot} WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4"
     ))?;
-    Ok(select.query_row(params![nic.client, nic.nic, until], |row| row.get(0))?)
+    Ok(select.query_row(params![nic.client, nic.nic, from, to], |row| row.get(0))?)
 }

@@ -3,39 +3,54 @@
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
+use tokio::task::spawn_blocking;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::row::{array, mix};
 use crate::store::postgres::error::Failure;
 use crate::store::postgres::number::bounded;
-use crate::store::postgres::partition::Table;
 use crate::store::postgres::session::time;
 use crate::store::postgres::tables::nics::NicIds;
-use crate::store::postgres::to_pack::{at, end, key};
+use crate::store::postgres::to_pack::{PackedRows, at, key};
 use crate::store::postgres::values::instant;
 use crate::store::rows::packed::{MixRow, PackedMixes};
 
 /// Most mixes of a stretch: an hour of those of 10 s is 360.
 const STRETCH_MIXES: usize = 1024;
 
-/// Packs the first mixes of a NIC in a range, up to [`STRETCH_MIXES`]. Returns their number.
+/// Packs the first mixes of a NIC in a range, up to [`STRETCH_MIXES`].
 ///
 /// Mixes that come late become a stretch of their own.
 pub async fn pack_from(
     db: &Client,
     nic: NicIds,
     [from, to]: [SystemTime; 2],
-) -> Result<u64, Failure> {
-    let to = end(db, Table::Mix, nic, [from, to], STRETCH_MIXES).await?;
+) -> Result<PackedRows, Failure> {
+    let to = end(db, nic, [from, to]).await?;
     let rows = take(db, nic, [from, to]).await?;
     let mixes = rows.len() as u64;
-    let pieces = PackedMixes::of(rows)
-        .ok_or_else(|| Failure::failed("packed mixes differ from what was packed"))?;
-    for piece in &pieces {
+    // Packing takes some milliseconds, for which nothing else may wait.
+    let pieces = spawn_blocking(|| PackedMixes::of(rows)).await.ok().flatten();
+    let differs = || Failure::failed("packed mixes differ from what was packed");
+    for piece in &pieces.ok_or_else(differs)? {
         insert(db, nic, piece).await?;
     }
-    Ok(mixes)
+    Ok(PackedRows { rows: mixes, end: to })
+}
+
+/// The end of the first mixes of a range, up to [`STRETCH_MIXES`], or of the range: those that start at the same time
+/// stay together.
+async fn end(db: &Client, nic: NicIds, [from, to]: [SystemTime; 2]) -> Result<SystemTime, Failure> {
+    let select = format!(
+        "SELECT time + interval '1 microsecond' FROM hot_mixes
+         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+         ORDER BY time OFFSET {} LIMIT 1",
+        STRETCH_MIXES - 1
+    );
+    let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
+    let end = db.query_typed_opt(&select, &params).await?;
+    Ok(end.map(|row| row.try_get(0)).transpose()?.unwrap_or(to))
 }
 
 static DELETE: LazyLock<String> = LazyLock::new(|| {

@@ -32,8 +32,9 @@ use crate::time::Time;
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
     let until = hour_of(before_ns.to_column());
     let nics = store.readers().lease(move |db| nics_to_pack(db, HOT, until)).await?;
-    pack_each(nics, async |nic| {
-        store.writer().lease(move |db| packing::pack_some(db, nic, until)).await
+    pack_each(nics, |nic, from| {
+        let range = [from.unwrap_or(i64::MIN), until];
+        store.writer().lease(move |db| packing::pack_some(db, nic, range))
     })
     .await
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use wire::WallNs;
 
 use super::tables::HOT;
+use crate::store::pack::PackedSome;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::packed::stretches::{HOUR, hour_of};
 use crate::store::rows::packed::{MixRow, PackedMixes};
@@ -18,15 +19,21 @@ use crate::store::sqlite::to_pack::oldest;
 /// Most mixes packed in a transaction: an hour of those of 10 s is 360.
 const STEP_MIXES: i64 = 1024;
 
-/// Packs the oldest mixes of a NIC, up to [`STEP_MIXES`] within an hour. Returns their number, `None` if none were.
+/// Packs the oldest mixes of a NIC in a range, up to [`STEP_MIXES`] within an hour. `None` if there are none.
 ///
 /// Mixes that come late become a stretch of their own.
-pub fn pack_some(db: &mut Connection, nic: NicIds, until: i64) -> Result<Option<u64>, Failure> {
+pub fn pack_some(
+    db: &mut Connection,
+    nic: NicIds,
+    range: [i64; 2],
+) -> Result<Option<PackedSome<i64>>, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let Some(first) = oldest(&transaction, HOT, nic, until)? else { return Ok(None) };
-    let to = hour_of(first).saturating_add(HOUR).min(until);
+    let Some(first) = oldest(&transaction, HOT, nic, range)? else { return Ok(None) };
+    let to = hour_of(first).saturating_add(HOUR).min(range[1]);
     let rows = take(&transaction, nic, [first, to])?;
-    let mixes = rows.len() as u64;
+    let packed = rows.len() as u64;
+    // Others that start with the last one may be left.
+    let end = rows.iter().map(|row| row.start_ns.to_column()).max().unwrap_or(to);
     let pieces = PackedMixes::of(rows)
         .ok_or_else(|| Failure::File("packed mixes differ from what was packed".into()))?;
     for PackedMixes { columns, mixes, first_ns, last_ns } in pieces {
@@ -39,7 +46,7 @@ pub fn pack_some(db: &mut Connection, nic: NicIds, until: i64) -> Result<Option<
             .execute(params![nic.client, nic.nic, first, last, bounded(mixes), columns])?;
     }
     transaction.commit()?;
-    Ok(Some(mixes))
+    Ok(Some(PackedSome { rows: packed, end }))
 }
 
 static DELETE: LazyLock<String> = LazyLock::new(|| {

@@ -22,7 +22,7 @@ use super::store::SqliteStore;
 use super::tables::nics::NicIds;
 use super::to_pack::nics_to_pack;
 use super::wide::wide;
-use crate::store::pack::pack_each;
+use crate::store::pack::{PackedSome, pack_each};
 use crate::store::port::error::StoreError;
 use crate::store::rows::packed::PackedSums;
 use crate::store::rows::packed::stretches::{few_by_numbers, hour_of};
@@ -35,16 +35,16 @@ use crate::store::rows::series::Point;
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
     let until = hour_of(before_ns.to_column());
     let nics = store.readers().lease(move |db| nics_to_pack(db, HOT, until)).await?;
-    pack_each(nics, |nic| pack_some(store, nic, until)).await
+    pack_each(nics, |nic, from| pack_some(store, nic, [from.unwrap_or(i64::MIN), until])).await
 }
 
-/// Packs the oldest samples of a NIC. Returns their number, `None` if none were.
+/// Packs the oldest samples of a NIC in a range. `None` if there are none.
 async fn pack_some(
     store: &SqliteStore,
     nic: NicIds,
-    until: i64,
-) -> Result<Option<u64>, StoreError> {
-    let plan = store.readers().lease(move |db| PackingPlan::of(db, nic, until)).await?;
+    range: [i64; 2],
+) -> Result<Option<PackedSome<i64>>, StoreError> {
+    let plan = store.readers().lease(move |db| PackingPlan::of(db, nic, range)).await?;
     let Some(plan) = plan else { return Ok(None) };
     store.writer().lease(move |db| plan.apply(db)).await
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::stretch::{self, Stretch};
 use super::tables::HOT;
+use crate::store::pack::PackedSome;
 use crate::store::rows::packed::Packed;
 use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
 use crate::store::rows::proof::Sums;
@@ -33,15 +34,15 @@ pub struct PackingPlan {
 
 impl PackingPlan {
     /// Reads and packs up to [`STRETCH_ROWS`] samples within an hour, and proves that what is packed is the same.
-    /// `None` once none is left before `until`.
+    /// `None` if the range has none.
     ///
     /// Samples that come late join the stretch in which they lie, or the one before them if it has room.
-    pub fn of(db: &mut Connection, nic: NicIds, until: i64) -> Result<Option<Self>, Failure> {
+    pub fn of(db: &mut Connection, nic: NicIds, range: [i64; 2]) -> Result<Option<Self>, Failure> {
         let db = db.transaction()?;
-        let Some(first) = oldest(&db, HOT, nic, until)? else { return Ok(None) };
+        let Some(first) = oldest(&db, HOT, nic, range)? else { return Ok(None) };
         let hour = hour_of(first);
         let (before, next) = neighbours(&db, nic, first, hour)?;
-        let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(until);
+        let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(range[1]);
         let (mut rows, last) = hot_rows(&db, nic, first, to)?;
         let hot = HotRange { nic, first, last };
         let sums = sums_of(&rows);
@@ -54,9 +55,9 @@ impl PackingPlan {
         Ok(Some(Self { hot, sums, joined, pieces }))
     }
 
-    /// Replaces the samples in a short transaction. Returns their number; `None`, and changes nothing, unless number
-    /// and sums of those that it deletes are those of what was packed: late samples came, or old ones were deleted.
-    pub fn apply(self, db: &mut Connection) -> Result<Option<u64>, Failure> {
+    /// Replaces the samples in a short transaction. `None`, and changes nothing, unless number and sums of those that
+    /// it deletes are those of what was packed: late samples came, or old ones were deleted.
+    pub fn apply(self, db: &mut Connection) -> Result<Option<PackedSome<i64>>, Failure> {
         let Self { hot, sums, joined, pieces } = self;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(stretch) = joined
@@ -72,7 +73,8 @@ impl PackingPlan {
             stretch::insert(&transaction, hot.nic, piece)?;
         }
         transaction.commit()?;
-        Ok(Some(samples))
+        // Others that start with the last one may be left.
+        Ok(Some(PackedSome { rows: samples, end: hot.last.0 }))
     }
 }
 
@@ -148,7 +150,7 @@ fn hot_rows(
     let row = |row: &Row<'_>| Ok((point(row)?, (row.get(0)?, row.get(14)?)));
     let limit = i64::try_from(STRETCH_ROWS).unwrap_or(i64::MAX);
     let rows = select.query_map(params![nic.client, nic.nic, from, to, limit], row)?;
-    let (mut hot, mut last) = (Vec::new(), (from, 0));
+    let (mut hot, mut last) = (Vec::with_capacity(STRETCH_ROWS), (from, 0));
     for row in rows {
         let (point, at) = row?;
         hot.push(point);
@@ -172,7 +174,11 @@ mod tests {
     }
 
     fn plan(db: &mut Connection) -> PackingPlan {
-        PackingPlan::of(db, NIC, i64::MAX).unwrap().unwrap()
+        PackingPlan::of(db, NIC, [i64::MIN, i64::MAX]).unwrap().unwrap()
+    }
+
+    fn packed(plan: PackingPlan, db: &mut Connection) -> Option<u64> {
+        plan.apply(db).unwrap().map(|some| some.rows)
     }
 
     /// The bytes of all samples, those that are packed last.
@@ -190,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = open::writer(&folder.path().join("netmon.sqlite")).unwrap();
         add(&db, 10, 1);
-        assert_eq!(plan(&mut db).apply(&mut db).unwrap(), Some(1));
+        assert_eq!(packed(plan(&mut db), &mut db), Some(1));
         add(&db, 20, 2);
         add(&db, 30, 3);
         (folder, db)
@@ -204,13 +210,13 @@ mod tests {
             add(&db, late, 9);
             let before = kept(&db);
             let packs = late < 20;
-            assert_eq!(planned.apply(&mut db).unwrap(), packs.then_some(2), "{late}");
+            assert_eq!(packed(planned, &mut db), packs.then_some(2), "{late}");
             if packs {
                 assert_eq!(kept(&db), [vec![9], vec![1, 2, 3]], "{late}");
             } else {
                 assert_eq!(kept(&db), before, "{late}");
             }
-            assert!(plan(&mut db).apply(&mut db).unwrap().is_some(), "{late}");
+            assert!(packed(plan(&mut db), &mut db).is_some(), "{late}");
             let [hot, mut packed] = kept(&db);
             packed.sort_unstable();
             assert_eq!((hot, packed), (vec![], vec![1, 2, 3, 9]), "{late}");
@@ -220,7 +226,7 @@ mod tests {
         let planned = plan(&mut db);
         add(&db, 30, 9);
         add(&db, 31, 9);
-        assert_eq!(planned.apply(&mut db).unwrap(), Some(2));
+        assert_eq!(packed(planned, &mut db), Some(2));
         assert_eq!(kept(&db), [vec![9, 9], vec![1, 2, 3]]);
     }
 
@@ -238,7 +244,7 @@ mod tests {
             let planned = plan(&mut db);
             db.execute_batch(change).unwrap();
             let before = kept(&db);
-            assert_eq!(planned.apply(&mut db).unwrap(), None, "{change}");
+            assert_eq!(packed(planned, &mut db), None, "{change}");
             assert_eq!(kept(&db), before, "{change}");
         }
     }
