@@ -45,8 +45,8 @@ impl Aggregate<i128, String> for WideSum {
 }
 
 fn term(context: &Context<'_>, at: usize) -> rusqlite::Result<i128> {
-    let value = context.get_raw(at);
-    number(value).ok_or(rusqlite::Error::InvalidParameterName("a whole number is needed".into()))
+    number(context.get_raw(at))
+        .ok_or_else(|| rusqlite::Error::InvalidParameterName("a whole number is needed".into()))
 }
 
 fn number(value: ValueRef<'_>) -> Option<i128> {
