@@ -12,7 +12,7 @@ use super::unpacked::unpack_all;
 use crate::store::port::schema::Migrated;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 31] = [
+const MIGRATIONS: [&str; 32] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -44,6 +44,7 @@ const MIGRATIONS: [&str; 31] = [
     include_str!("packed.sql"),
     include_str!("hot_mixes.sql"),
     include_str!("packed_mixes.sql"),
+    include_str!("checksums.sql"),
 ];
 
 /// Version of the newest schema.

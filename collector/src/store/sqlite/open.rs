@@ -16,7 +16,7 @@ use super::wide;
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The migrations from each version to the next. Never changed once released.
-const MIGRATIONS: [&str; 26] = [
+const MIGRATIONS: [&str; 27] = [
     concat!(include_str!("schema.sql"), include_str!("views.sql")),
     include_str!("percentile.sql"),
     include_str!("links.sql"),
@@ -43,6 +43,7 @@ const MIGRATIONS: [&str; 26] = [
     include_str!("talkers_alike.sql"),
     include_str!("packed.sql"),
     include_str!("packed_mixes.sql"),
+    include_str!("checksums.sql"),
 ];
 
 /// Most memory that the pages of the writing connection take, KiB. Each NIC writes to a few pages of its own at each

@@ -1,0 +1,2 @@
+-- What is packed ends with a checksum of all of it. Older collectors would take it for damaged, so the schema's version
+-- keeps them off.
