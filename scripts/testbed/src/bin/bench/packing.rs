@@ -12,9 +12,9 @@ use collector::store::{Batch, Commit, Database, NicRange, Point, Query, Resoluti
 use wire::WallNs;
 use wire::frame::Mix;
 
-use self::feed::{HOUR, STEP, batches};
+use self::feed::{HOUR, STEP, batches, hours_before_today};
 use self::place::{PackingEngine, PackingPlace};
-use crate::packed::traffic::{INTERVAL_NS, KINDS, Kind, START_NS};
+use crate::packed::traffic::{INTERVAL_NS, KINDS, Kind};
 use crate::table::{Table, median, met};
 
 /// Options of the benchmark.
@@ -104,7 +104,10 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
     let store = place.open()?;
     let samples = 2 * options.agents * options.hours * HOUR;
     let mixes = samples / STEP.mix();
-    let batches = batches(kind, options.agents, options.hours + 1, &*store).await?;
+    let start_ns = hours_before_today(options.hours)?;
+    let after = |hours: u64| start_ns + hours * HOUR * INTERVAL_NS;
+    let batches =
+        batches(kind, options.agents, [start_ns, after(options.hours + 1)], &*store).await?;
     let (stored, live) = batches.split_at(usize::try_from(options.hours * STEP.batches_of_hour())?);
     let used = place.cpu_ns();
     for batch in stored {
@@ -119,16 +122,20 @@ async fn measure(kind: &Kind, options: &Options) -> anyhow::Result<Measured> {
         let [samples, mixes] = tables.map(|table| place.bytes(table));
         Ok([samples?, mixes?])
     };
-    let before = (bytes(["hot_samples", "hot_mixes"])?, times(&*store, options).await?);
+    let before = (
+        bytes(["hot_samples", "hot_mixes"])?,
+        times(&*store, [start_ns, after(options.hours)]).await?,
+    );
     // Half of the hours are packed alone, the others beside commits.
-    let half = START_NS + options.hours / 2 * HOUR * INTERVAL_NS;
     let used = place.cpu_ns();
-    store.pack(WallNs(half)).await?;
+    store.pack(after(options.hours / 2)).await?;
     let packing = Cpu::since(used, &place, samples / options.hours * (options.hours / 2));
-    let all = WallNs(START_NS + options.hours * HOUR * INTERVAL_NS);
-    let beside = beside(&store, live, all).await?;
+    let beside = beside(&store, live, after(options.hours)).await?;
     anyhow::ensure!(store.check().await?.is_sound(), "fsck finds something");
-    let after = (bytes(["packed_samples", "packed_mixes"])?, times(&*store, options).await?);
+    let after = (
+        bytes(["packed_samples", "packed_mixes"])?,
+        times(&*store, [start_ns, after(options.hours)]).await?,
+    );
     for (before, after) in before.1.iter().zip(&after.1) {
         anyhow::ensure!(before.read == after.read, "{} reads otherwise", before.name);
     }
@@ -272,22 +279,21 @@ struct Read {
 }
 
 /// How long reads of the first NIC take, and what they say.
-async fn times(store: &dyn Query, options: &Options) -> anyhow::Result<Vec<Read>> {
+async fn times(store: &dyn Query, [start_ns, end_ns]: [WallNs; 2]) -> anyhow::Result<Vec<Read>> {
     const MINUTE: u64 = 120 * INTERVAL_NS;
-    let whole = options.hours * 60 * MINUTE;
     let mut reads = Vec::new();
     for (name, from, length) in [
         ("a sample", 17 * MINUTE, INTERVAL_NS),
         ("a minute", 17 * MINUTE, MINUTE),
         ("15 minutes", 17 * MINUTE, 15 * MINUTE),
         ("an hour", 0, 60 * MINUTE),
-        ("all", 0, whole),
+        ("all", 0, end_ns - start_ns),
     ] {
         let range = SeriesRange {
             client: "web-0".to_owned(),
             nic: "eth0".to_owned(),
-            from_ns: WallNs(START_NS + from),
-            to_ns: WallNs(START_NS + from + length),
+            from_ns: start_ns + from,
+            to_ns: start_ns + from + length,
             limit: 1000,
             resolution: Some(Resolution::Raw),
         };
@@ -302,8 +308,8 @@ async fn times(store: &dyn Query, options: &Options) -> anyhow::Result<Vec<Read>
     let range = NicRange {
         client: "web-0".to_owned(),
         nic: "eth0".to_owned(),
-        from_ns: WallNs(START_NS),
-        to_ns: WallNs(START_NS + whole),
+        from_ns: start_ns,
+        to_ns: end_ns,
     };
     let (mut turns, mut mix) = (Vec::new(), Mix::default());
     for _ in 0..5 {

@@ -1,6 +1,7 @@
 //! What agents with NICs of a kind send: samples, and mixes of the same traffic.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use collector::store::{Batch, Epoch, Point, PointCounts, SessionBatch, Store};
@@ -9,7 +10,7 @@ use wire::id::{ClientId, NicName, SessionId};
 use wire::message::{Hello, Session};
 use wire::{Bytes, Packets, Seq, WallNs};
 
-use crate::packed::traffic::{INTERVAL_NS, Kind, START_NS};
+use crate::packed::traffic::{INTERVAL_NS, Kind};
 
 /// Samples of a NIC in an hour.
 pub const HOUR: u64 = 7200;
@@ -33,6 +34,19 @@ impl Step {
     pub const fn batches_of_hour(self) -> u64 {
         HOUR / self.batch as u64
     }
+
+    /// True if an agent sends mixes with the sample at a place: agents begin at different times.
+    const fn sends_mixes(self, agent: u64, at: usize) -> bool {
+        (at as u64 + 1 + agent * self.batch as u64).is_multiple_of(self.mix())
+    }
+}
+
+/// The start of so many hours that ended at the start of today (UTC): their rows lie in the partitions of their days,
+/// as those of a collector do.
+pub fn hours_before_today(hours: u64) -> anyhow::Result<WallNs> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let today = now.as_secs() / 86_400 * 86_400;
+    Ok(WallNs(today * 1_000_000_000 - hours * HOUR * INTERVAL_NS))
 }
 
 /// A NIC's samples, and its totals so far.
@@ -44,24 +58,26 @@ struct FedNic {
 
 /// An agent and its session.
 struct FedAgent {
+    number: u64,
     client: ClientId,
     session: SessionId,
     epoch: Epoch,
     nics: Vec<FedNic>,
 }
 
-/// The batches of agents with two NICs each.
+/// The batches of agents with two NICs each, from a start on.
 pub async fn batches(
     kind: &Kind,
     agents: u64,
-    hours: u64,
+    [start_ns, end_ns]: [WallNs; 2],
     store: &dyn Store,
 ) -> anyhow::Result<Vec<Arc<Batch>>> {
     let mut all = Vec::new();
     for agent in 0..agents {
-        all.push(FedAgent::new(kind, agent, hours, store).await?);
+        all.push(FedAgent::new(kind, agent, [start_ns, end_ns], store).await?);
     }
-    let starts = (0..usize::try_from(hours * HOUR)?).step_by(STEP.batch);
+    let samples = usize::try_from((end_ns - start_ns) / INTERVAL_NS)?;
+    let starts = (0..samples).step_by(STEP.batch);
     let batch = |first| -> anyhow::Result<Arc<Batch>> {
         let sessions = all.iter_mut().map(|agent| agent.next(first));
         Ok(Arc::new(Batch::new(sessions.collect::<anyhow::Result<_>>()?)))
@@ -70,19 +86,27 @@ pub async fn batches(
 }
 
 impl FedAgent {
-    async fn new(kind: &Kind, agent: u64, hours: u64, store: &dyn Store) -> anyhow::Result<Self> {
+    async fn new(
+        kind: &Kind,
+        number: u64,
+        [start_ns, end_ns]: [WallNs; 2],
+        store: &dyn Store,
+    ) -> anyhow::Result<Self> {
         let (client, session) =
-            (ClientId::new(&format!("web-{agent}"))?, SessionId::new(agent + 1));
-        let sessions = vec![Session { session, started_ns: WallNs(START_NS) }];
+            (ClientId::new(&format!("web-{number}"))?, SessionId::new(number + 1));
+        let sessions = vec![Session { session, started_ns: start_ns }];
         let hello = Hello { sessions, ..Hello::default() };
-        let opened = store.open_sessions(&client, &hello, WallNs(START_NS)).await?;
+        let opened = store.open_sessions(&client, &hello, start_ns).await?;
         let epoch = opened.first().context("no session")?.epoch;
         let nic = |nic: u64| {
             let name = NicName::new(&format!("eth{nic}")).context("no name of a NIC")?;
-            let rows = kind.rows(2 * agent + nic, hours * HOUR);
+            let mut rows = kind.rows(2 * number + nic, (end_ns - start_ns) / INTERVAL_NS);
+            for (row, at) in rows.iter_mut().zip(0..) {
+                row.start_ns = start_ns + at * INTERVAL_NS;
+            }
             anyhow::Ok(FedNic { name, rows, totals: Default::default() })
         };
-        Ok(Self { client, session, epoch, nics: vec![nic(0)?, nic(1)?] })
+        Ok(Self { number, client, session, epoch, nics: vec![nic(0)?, nic(1)?] })
     }
 
     /// The frames of a batch, whose first samples are those at a place.
@@ -90,8 +114,8 @@ impl FedAgent {
         let mut frames = Vec::new();
         for at in first..first + STEP.batch {
             let samples = self.nics.iter_mut().map(|nic| nic.sample(at)).collect();
-            let mixes = if (at + 1).is_multiple_of(STEP.mix) {
-                self.nics.iter().map(|nic| nic.mix(at + 1 - STEP.mix)).collect()
+            let mixes = if STEP.sends_mixes(self.number, at) {
+                self.nics.iter().map(|nic| nic.mix_until(at)).collect()
             } else {
                 vec![]
             };
@@ -132,9 +156,9 @@ impl FedNic {
         }
     }
 
-    /// The mix of the samples from a place on.
-    fn mix(&self, first: usize) -> Mix {
-        let rows = &self.rows[first..first + STEP.mix];
+    /// The mix of the samples until a place.
+    fn mix_until(&self, last: usize) -> Mix {
+        let rows = &self.rows[(last + 1).saturating_sub(STEP.mix)..=last];
         let sum = |of: fn(&Point) -> &PointCounts| {
             let counts = rows.iter().map(of);
             counts.fold((0, 0), |sum, it| (sum.0 + it.packets.get(), sum.1 + it.bytes.get()))
@@ -143,7 +167,7 @@ impl FedNic {
         let mut mix = Mix {
             nic: self.name,
             start_ns: rows[0].start_ns,
-            interval_ns: STEP.mix as u64 * INTERVAL_NS,
+            interval_ns: rows.len() as u64 * INTERVAL_NS,
             rx: made_of(rx),
             tx: made_of(tx),
             ..Mix::default()
