@@ -186,10 +186,10 @@ impl<'bytes> PackedBlock<'bytes> {
         match way {
             Way::Plain => numbers.extend(written),
             Way::Steps => {
-                let before = numbers.last().copied().unwrap_or_default();
-                numbers.extend(written.scan(before, |last: &mut u64, step| {
-                    *last = last.wrapping_add(step);
-                    Some(*last)
+                let mut last = numbers.last().copied().unwrap_or_default();
+                numbers.extend(written.map(|step| {
+                    last = last.wrapping_add(step);
+                    last
                 }));
             }
             Way::Like => {
