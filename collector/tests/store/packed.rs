@@ -415,7 +415,6 @@ fn only_the_rooms_of_samples_and_mixes_name_their_tables() {
         "store/postgres/samples/stretch.rs",
         "store/postgres/tables/mixes.rs",
         "store/postgres/tables/samples.rs",
-        "store/postgres/unpacked.rs",
         "store/sqlite/mixes/functions.rs",
         "store/sqlite/mixes/mod.rs",
         "store/sqlite/mixes/packing.rs",
