@@ -173,13 +173,13 @@ async fn an_hour_is_packed_once_it_has_ended_and_a_late_sample_changes_its_stret
 
 #[tokio::test(flavor = "multi_thread")]
 async fn samples_that_start_together_are_packed_together_however_many_they_are() {
-    // As many as one transaction packs, an hour of two a second, end among those that start together.
-    for together in [7, 7300] {
+    // As many as one transaction packs at most, twice an hour of two a second, are fewer than those of an hour.
+    for together in [7, 14_500] {
         let place = fresh().await;
         let (store, mut agent) = opened(&place).await;
         let start = |n: u64| START + n / together * together * SECOND / 3;
         let samples: Vec<Sample> =
-            (0..7205.max(together)).map(|n| sample("eth0", start(n), n % 1000)).collect();
+            (0..14_507).map(|n| sample("eth0", start(n), n % 1000)).collect();
         let frames = samples.chunks(500).map(|chunk| agent.frame(chunk.to_vec())).collect();
         store.commit(&batch([agent.batch(frames)])).await.unwrap();
         let before = place.numbers(SAMPLES).await;
@@ -187,7 +187,7 @@ async fn samples_that_start_together_are_packed_together_however_many_they_are()
         assert_eq!(place.numbers("SELECT count(*) FROM hot_samples").await, [0], "{together}");
         let counts = place.numbers("SELECT samples FROM packed_samples ORDER BY time, id").await;
         assert_eq!(counts.iter().sum::<i64>(), samples.len() as i64, "{counts:?}");
-        assert!(counts.len() == 3 && counts.iter().all(|it| *it <= 3600), "{counts:?}");
+        assert!(counts.len() < 9 && counts.iter().all(|it| *it <= 3600), "{counts:?}");
         assert_eq!(place.numbers(SAMPLES).await, before);
         assert_sound(&store).await;
     }

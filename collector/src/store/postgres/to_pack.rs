@@ -2,10 +2,12 @@
 //! partitions without any left are dropped.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::pin::pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio_postgres::Client;
+use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 use wire::WallNs;
 
 use super::citus;
@@ -16,12 +18,19 @@ use super::partition::{self, Partition, Table};
 use super::session::{time, time_ns};
 use super::tables::nics::NicIds;
 use super::unpacked::LOCK;
+use super::values::number;
 use crate::store::pack::{PackedSome, pack_each};
 use crate::store::rows::packed::stretches::{HOUR, hour_of};
 use crate::time::now_ns;
 
 /// How often a stretch is packed again after a lost race.
 const RACES_MAX: u32 = 3;
+
+/// Shortest range of a transaction, unless it has too many rows: intervals said to be shorter tell nothing.
+const RANGE_MIN: Duration = Duration::from_secs(60);
+
+/// Times are whole microseconds in PostgreSQL.
+const TICK: Duration = Duration::from_micros(1);
 
 /// Rows that one transaction has packed, and the end of their range.
 pub(super) type PackedRows = PackedSome<SystemTime>;
@@ -31,16 +40,27 @@ pub(super) type PackedRows = PackedSome<SystemTime>;
 pub(super) struct Packable {
     pub rows: Table,
     pub stretches: Table,
+    /// Rows packed in a transaction, by the interval of the first one. Twice as many are too many.
+    pub most: u32,
+}
+
+/// Rows to be packed in a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ToPack {
+    pub nic: NicIds,
+    /// It begins with the oldest row and lies within an hour.
+    pub range: [SystemTime; 2],
+    /// Most rows of it.
+    pub limit: usize,
 }
 
 /// Packs rows before a time, as far as their hour has ended, in short transactions between which commits run.
-/// Each is one of `pack_from`, for a range that begins with a NIC's oldest row and has rows of one hour alone. Returns
-/// the number of all.
+/// Each is one of `pack_rows`, which gives `None` if they are too many. Returns the number of all.
 pub(super) async fn pack(
     database: &Postgres,
     tables: Packable,
     before_ns: WallNs,
-    pack_from: impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
+    pack_rows: impl AsyncFn(&Client, ToPack) -> Result<Option<PackedRows>, Failure>,
 ) -> Result<u64, Failure> {
     let until = time(WallNs::of_column(hour_of(before_ns.to_column())));
     let nics = database.lease(async |db| nics_to_pack(db, tables.rows, until).await).await?;
@@ -49,7 +69,7 @@ pub(super) async fn pack(
     }
     let pack_some = |nic, from: Option<SystemTime>| {
         let range = [from.unwrap_or(UNIX_EPOCH), until];
-        pack_some(database, tables, nic, range, &pack_from)
+        pack_some(database, tables, nic, range, &pack_rows)
     };
     let packed = pack_each(nics, pack_some).await;
     drop_empty(database, tables.rows, time_ns(until)).await?;
@@ -77,51 +97,84 @@ async fn nics_to_pack(
 /// Packs the oldest rows of a NIC in a range. `None` if there are none.
 async fn pack_some(
     database: &Postgres,
-    Packable { rows, stretches }: Packable,
+    tables: Packable,
     nic: NicIds,
-    range: [SystemTime; 2],
-    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
+    [from, until]: [SystemTime; 2],
+    pack_rows: &impl AsyncFn(&Client, ToPack) -> Result<Option<PackedRows>, Failure>,
 ) -> Result<Option<PackedRows>, Failure> {
-    let oldest = database.lease(async |db| oldest(db, rows, nic, range).await).await?;
-    let Some(oldest) = oldest else { return Ok(None) };
-    let partition = Partition::of(stretches, time_ns(oldest));
+    let oldest = database.lease(async |db| oldest(db, tables.rows, nic, [from, until]).await);
+    let Some((first, interval)) = oldest.await? else { return Ok(None) };
+    let partition = Partition::of(tables.stretches, time_ns(first));
     if partition.is_worth_making(now_ns()) {
         database.make_partitions(BTreeSet::from([partition])).await?;
     }
+    let length = interval.saturating_mul(tables.most).max(RANGE_MIN);
+    let mut to = first.checked_add(length).unwrap_or(until).min(until).min(hour(first)[1]);
     let mut races = 0;
     loop {
-        let packing =
-            async |db: &Client| pack_hour(db, rows, nic, [oldest, range[1]], pack_from).await;
-        match database.lease(packing).await {
+        let length = to.duration_since(first).unwrap_or_default();
+        // Those that start at the same time stay together.
+        let limit = if length > TICK { 2 * tables.most as usize } else { usize::MAX };
+        let rows = ToPack { nic, range: [first, to], limit };
+        match database.lease(async |db| pack_at_once(db, rows, pack_rows).await).await {
             // Another collector packed some between the snapshot and the lock, or a client is purged.
             Err(Failure::Raced(_)) if races < RACES_MAX => races += 1,
-            packed => return packed,
+            Ok(AtOnce::TooMany) => to = first + (length / 2).max(TICK),
+            Ok(AtOnce::NotAlone) => return Ok(None),
+            Ok(AtOnce::Packed(packed)) => return Ok(Some(packed)),
+            Err(failure) => return Err(failure),
         }
     }
 }
 
-/// Packs the oldest rows of a range, of one hour, in one transaction: rows that come meanwhile are not in its snapshot
-/// and stay.
-async fn pack_hour(
+/// What became of rows that were to be packed in a transaction.
+enum AtOnce {
+    Packed(PackedRows),
+    /// Nothing: another collector packs.
+    NotAlone,
+    /// Nothing: they are too many.
+    TooMany,
+}
+
+/// Packs rows in one transaction: those that come meanwhile are not in its snapshot and stay.
+async fn pack_at_once(
     db: &Client,
-    table: Table,
-    nic: NicIds,
-    range: [SystemTime; 2],
-    pack_from: &impl AsyncFn(&Client, NicIds, [SystemTime; 2]) -> Result<PackedRows, Failure>,
-) -> Result<Option<PackedRows>, Failure> {
+    rows: ToPack,
+    pack_rows: &impl AsyncFn(&Client, ToPack) -> Result<Option<PackedRows>, Failure>,
+) -> Result<AtOnce, Failure> {
     // A server that crashes may lose this exchange, which loses nothing: the rows are there again.
     let begin =
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL synchronous_commit = off";
     db.batch_execute(&format!("{BEGIN}; {begin}")).await?;
     let lock = format!("SELECT pg_try_advisory_xact_lock({LOCK})");
     let alone = db.query_typed_one(&lock, &[]).await?.try_get(0)?;
-    let first = if alone { oldest(db, table, nic, range).await? } else { None };
-    let packed = match first {
-        Some(first) => Some(pack_from(db, nic, [first, range[1].min(hour(first)[1])]).await?),
-        None => None,
-    };
-    db.batch_execute("COMMIT").await?;
-    Ok(packed)
+    let packed = if alone { pack_rows(db, rows).await? } else { None };
+    db.batch_execute(if packed.is_some() { "COMMIT" } else { "ROLLBACK" }).await?;
+    Ok(match packed {
+        Some(packed) => AtOnce::Packed(packed),
+        None if alone => AtOnce::TooMany,
+        None => AtOnce::NotAlone,
+    })
+}
+
+/// Deletes the rows of a range by a statement that returns them. `None` if they are more than the limit. What it
+/// returns is what is packed, so that nothing can come in between.
+pub(super) async fn take<R>(
+    db: &Client,
+    delete: &str,
+    ToPack { nic, range: [from, to], limit }: ToPack,
+    read: impl Fn(&Row) -> Result<R, Failure>,
+) -> Result<Option<Vec<R>>, Failure> {
+    let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
+    let mut rows = pin!(db.query_typed_raw(delete, params).await?);
+    let mut taken = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        if taken.len() == limit {
+            return Ok(None);
+        }
+        taken.push(read(&row)?);
+    }
+    Ok(Some(taken))
 }
 
 /// Start and end of an hour (UTC).
@@ -130,22 +183,23 @@ pub(super) fn hour(of: SystemTime) -> [SystemTime; 2] {
     [start, start.saturating_add(HOUR)].map(|it| time(WallNs::of_column(it)))
 }
 
-/// Start of a NIC's oldest row in a range of a table. The range begins behind what was deleted just now: until VACUUM
-/// comes, each look from further back walks over all of that.
+/// Start and length of a NIC's oldest row in a range of a table. The range begins behind what was deleted just now:
+/// until VACUUM comes, each look from further back walks over all of that.
 async fn oldest(
     db: &Client,
     table: Table,
     nic: NicIds,
     [from, to]: [SystemTime; 2],
-) -> Result<Option<SystemTime>, Failure> {
+) -> Result<Option<(SystemTime, Duration)>, Failure> {
     let select = format!(
-        "SELECT time FROM {} WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
+        "SELECT time, interval_ns FROM {} WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
          ORDER BY time LIMIT 1",
         table.name()
     );
     let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
     let row = db.query_typed_opt(&select, &params).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let first = |row: Row| Ok((row.try_get(0)?, Duration::from_nanos(number(&row, 1)?)));
+    row.map(first).transpose()
 }
 
 /// Drops partitions that end by a time and whose rows are all packed, if nobody uses them just now.

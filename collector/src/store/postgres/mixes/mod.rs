@@ -30,8 +30,8 @@ use crate::time::Time;
 /// Packs mixes before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.
 pub(super) async fn pack(database: &Postgres, before_ns: WallNs) -> Result<u64, Failure> {
-    let tables = Packable { rows: Table::Mix, stretches: Table::PackedMixes };
-    to_pack::pack(database, tables, before_ns, packing::pack_from).await
+    let tables = Packable { rows: Table::Mix, stretches: Table::PackedMixes, most: packing::MOST };
+    to_pack::pack(database, tables, before_ns, packing::pack_rows).await
 }
 
 /// Packed mixes that can't be had.

@@ -1,7 +1,6 @@
 //! Packs mixes that have got old. What the statement that deletes them returns is what is packed.
 
 use std::sync::LazyLock;
-use std::time::SystemTime;
 
 use tokio::task::spawn_blocking;
 use tokio_postgres::types::{ToSql, Type};
@@ -12,45 +11,27 @@ use crate::store::postgres::error::Failure;
 use crate::store::postgres::number::bounded;
 use crate::store::postgres::session::time;
 use crate::store::postgres::tables::nics::NicIds;
-use crate::store::postgres::to_pack::{PackedRows, at, key};
+use crate::store::postgres::to_pack::{PackedRows, ToPack, at, key, take};
 use crate::store::postgres::values::instant;
-use crate::store::rows::packed::{MixRow, PackedMixes};
+use crate::store::rows::packed::PackedMixes;
 
-/// Most mixes of a stretch: an hour of those of 10 s is 360.
-const STRETCH_MIXES: usize = 1024;
+/// Mixes packed in a transaction: an hour of those of 10 s is 360.
+pub const MOST: u32 = 1024;
 
-/// Packs the first mixes of a NIC in a range, up to [`STRETCH_MIXES`].
+/// Packs mixes. `None` if they are too many.
 ///
 /// Mixes that come late become a stretch of their own.
-pub async fn pack_from(
-    db: &Client,
-    nic: NicIds,
-    [from, to]: [SystemTime; 2],
-) -> Result<PackedRows, Failure> {
-    let to = end(db, nic, [from, to]).await?;
-    let rows = take(db, nic, [from, to]).await?;
-    let mixes = rows.len() as u64;
+pub async fn pack_rows(db: &Client, to_pack: ToPack) -> Result<Option<PackedRows>, Failure> {
+    let read = |row: &Row| mix(instant(row, 0)?, row.try_get(1)?);
+    let Some(rows) = take(db, &DELETE, to_pack, read).await? else { return Ok(None) };
+    let packed = rows.len() as u64;
     // Packing takes some milliseconds, for which nothing else may wait.
     let pieces = spawn_blocking(|| PackedMixes::of(rows)).await.ok().flatten();
     let differs = || Failure::failed("packed mixes differ from what was packed");
     for piece in &pieces.ok_or_else(differs)? {
-        insert(db, nic, piece).await?;
+        insert(db, to_pack.nic, piece).await?;
     }
-    Ok(PackedRows { rows: mixes, end: to })
-}
-
-/// The end of the first mixes of a range, up to [`STRETCH_MIXES`], or of the range: those that start at the same time
-/// stay together.
-async fn end(db: &Client, nic: NicIds, [from, to]: [SystemTime; 2]) -> Result<SystemTime, Failure> {
-    let select = format!(
-        "SELECT time + interval '1 microsecond' FROM hot_mixes
-         WHERE client = $1 AND nic = $2 AND time >= $3 AND time < $4
-         ORDER BY time OFFSET {} LIMIT 1",
-        STRETCH_MIXES - 1
-    );
-    let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
-    let end = db.query_typed_opt(&select, &params).await?;
-    Ok(end.map(|row| row.try_get(0)).transpose()?.unwrap_or(to))
+    Ok(Some(PackedRows { rows: packed, end: to_pack.range[1] }))
 }
 
 static DELETE: LazyLock<String> = LazyLock::new(|| {
@@ -60,17 +41,6 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
         array(str::to_owned)
     )
 });
-
-/// Deletes the mixes of a range and returns them.
-async fn take(
-    db: &Client,
-    nic: NicIds,
-    [from, to]: [SystemTime; 2],
-) -> Result<Vec<MixRow>, Failure> {
-    let params = [&key(&nic)[..], &[at(&from), at(&to)]].concat();
-    let rows = db.query_typed(&DELETE, &params).await?;
-    rows.iter().map(|row: &Row| mix(instant(row, 0)?, row.try_get(1)?)).collect()
-}
 
 /// Adds a stretch.
 async fn insert(db: &Client, nic: NicIds, piece: &PackedMixes) -> Result<(), Failure> {

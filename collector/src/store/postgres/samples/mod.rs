@@ -37,8 +37,8 @@ const PACKED: usize = 18;
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits
 /// run. Returns their number.
 pub(super) async fn pack(database: &Postgres, before_ns: WallNs) -> Result<u64, Failure> {
-    let tables = Packable { rows: Table::Stats, stretches: Table::Packed };
-    to_pack::pack(database, tables, before_ns, packing::pack_from).await
+    let tables = Packable { rows: Table::Stats, stretches: Table::Packed, most: packing::MOST };
+    to_pack::pack(database, tables, before_ns, packing::pack_rows).await
 }
 
 /// Samples and stretches that may have some in the range of a [`RowKey`], by the start of their first one. `only`
