@@ -3,6 +3,7 @@
 
 mod host;
 mod inputs;
+mod stretches;
 mod texts;
 mod wire_bytes;
 
@@ -17,7 +18,8 @@ use crate::targets::named;
 /// # Errors
 /// Fails if a file can't be written.
 pub fn write() -> io::Result<()> {
-    for (target, seeds) in [wire_bytes::all(), host::all(), texts::all()].concat() {
+    for (target, seeds) in [wire_bytes::all(), host::all(), stretches::all(), texts::all()].concat()
+    {
         let Some(target) = named(target) else { continue };
         fs::create_dir_all(target.corpus())?;
         for (name, input) in seeds {

@@ -22,6 +22,7 @@ mod packet;
 mod pem;
 mod records;
 mod spool;
+mod stretch;
 mod support;
 mod token;
 mod token_records;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     net_dev::TARGET,
     http::TARGET,
     spool::TARGET,
+    stretch::TARGET,
     live::TARGET,
     records::TARGET,
     agent_config::TARGET,
