@@ -46,7 +46,7 @@ enum Benchmark {
     Alerts(alerts::Options),
     /// Bytes and time that packed rows take in both stores, beside byte planes
     Packed(packed::Options),
-    /// Packing samples in the embedded store: bytes, CPU, commits meanwhile, reads before and after
+    /// Packing samples and mixes in a store: bytes, CPU, commits meanwhile, reads before and after
     Packing(packing::Options),
     /// What attacks on a collector cost the collector and an honest agent
     Hostile(hostile::Options),

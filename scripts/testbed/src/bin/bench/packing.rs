@@ -37,6 +37,10 @@ const ALONE: usize = 200;
 /// Pause between these commits: shorter than that of a collector, so that there are many while it packs.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Turns of each read: at least so many, and for so long.
+const LEAST_TURNS: usize = 5;
+const TURNS_TIME: Duration = Duration::from_millis(500);
+
 /// Most CPU of packing beside that of storing, most time of a commit beside its median, most time of a read beside
 /// that before.
 const CPU_TARGET: f64 = 0.15;
@@ -87,7 +91,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     println!(
         "bytes are of the whole table with its index, a row; storing is that of batches of 2 s, without the \
          network: `bench swarm` prints what a sample costs the whole collector; times of reads are medians \
-         of 5 turns"
+         of {LEAST_TURNS} turns or more"
     );
     Ok(())
 }
@@ -297,13 +301,8 @@ async fn times(store: &dyn Query, [start_ns, end_ns]: [WallNs; 2]) -> anyhow::Re
             limit: 1000,
             resolution: Some(Resolution::Raw),
         };
-        let (mut turns, mut points) = (Vec::new(), Vec::new());
-        for _ in 0..5 {
-            let begun = Instant::now();
-            points = store.series(&range).await?.points;
-            turns.push(millis(begun.elapsed()));
-        }
-        reads.push(Read { name, millis: median(turns), read: (points, Mix::default()) });
+        let (millis, points) = repeated(async || Ok(store.series(&range).await?.points)).await?;
+        reads.push(Read { name, millis, read: (points, Mix::default()) });
     }
     let range = NicRange {
         client: "web-0".to_owned(),
@@ -311,14 +310,22 @@ async fn times(store: &dyn Query, [start_ns, end_ns]: [WallNs; 2]) -> anyhow::Re
         from_ns: start_ns,
         to_ns: end_ns,
     };
-    let (mut turns, mut mix) = (Vec::new(), Mix::default());
-    for _ in 0..5 {
-        let begun = Instant::now();
-        mix = store.mix(&range).await?;
-        turns.push(millis(begun.elapsed()));
-    }
-    reads.push(Read { name: "mixes of all", millis: median(turns), read: (Vec::new(), mix) });
+    let (millis, mix) = repeated(async || Ok(store.mix(&range).await?)).await?;
+    reads.push(Read { name: "mixes of all", millis, read: (Vec::new(), mix) });
     Ok(reads)
+}
+
+/// How long a read takes, the median of many turns, and what it reads in the last one.
+async fn repeated<T>(read: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<(f64, T)> {
+    let (started, mut turns) = (Instant::now(), Vec::new());
+    loop {
+        let begun = Instant::now();
+        let found = read().await?;
+        turns.push(millis(begun.elapsed()));
+        if turns.len() >= LEAST_TURNS && started.elapsed() >= TURNS_TIME {
+            return Ok((median(turns), found));
+        }
+    }
 }
 
 fn millis(time: Duration) -> f64 {
