@@ -13,30 +13,21 @@ use wire::frame::Mix;
 
 pub(super) use self::tables::{HOT, PACKED};
 use super::error::Failure;
-use super::lease::{Reads, Writes};
 use super::number::number;
 use super::points::{RowKey, touching};
 use super::store::SqliteStore;
-use super::to_pack::nics_to_pack;
+use super::to_pack;
 use super::wide::narrow;
-use crate::store::pack::pack_each;
 use crate::store::port::error::StoreError;
 use crate::store::rows::columns::mix_columns;
 use crate::store::rows::history::{add_to, mix_of};
-use crate::store::rows::packed::stretches::hour_of;
 use crate::store::rows::packed::{MixRow, span, unpack, unpack_where};
 use crate::time::Time;
 
 /// Packs mixes before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
-    let until = hour_of(before_ns.to_column());
-    let nics = store.readers().lease(move |db| nics_to_pack(db, HOT, until)).await?;
-    pack_each(nics, |nic, from| {
-        let range = [from.unwrap_or(i64::MIN), until];
-        store.writer().lease(move |db| packing::pack_some(db, nic, range))
-    })
-    .await
+    to_pack::pack(store, HOT, before_ns, packing::pack_some).await
 }
 
 /// Packed mixes that can't be had.

@@ -1,9 +1,9 @@
-//! Packs mixes that have got old. What the statement that deletes them returns is what is packed, so that nothing can
-//! come in between; the few hundred mixes of an hour keep the writing connection for a few milliseconds.
+//! Packs mixes that have got old. They are read, packed and deleted in one transaction of the writing connection, so
+//! that nothing can come in between; the few hundred mixes of an hour keep it for a few milliseconds.
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use wire::WallNs;
 
 use super::tables::HOT;
@@ -14,7 +14,7 @@ use crate::store::rows::packed::{MixRow, PackedMixes};
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{bounded, number};
 use crate::store::sqlite::tables::nics::NicIds;
-use crate::store::sqlite::to_pack::oldest;
+use crate::store::sqlite::to_pack::{deleted, oldest};
 
 /// Most mixes packed in a transaction: an hour of those of 10 s is 360.
 const STEP_MIXES: i64 = 1024;
@@ -30,10 +30,8 @@ pub fn pack_some(
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(first) = oldest(&transaction, HOT, nic, range)? else { return Ok(None) };
     let to = hour_of(first).saturating_add(HOUR).min(range[1]);
-    let rows = take(&transaction, nic, [first, to])?;
+    let (rows, last) = hot_rows(&transaction, nic, [first, to])?;
     let packed = rows.len() as u64;
-    // Others that start with the last one may be left.
-    let end = rows.iter().map(|row| row.start_ns.to_column()).max().unwrap_or(to);
     let pieces = PackedMixes::of(rows)
         .ok_or_else(|| Failure::File("packed mixes differ from what was packed".into()))?;
     for PackedMixes { columns, mixes, first_ns, last_ns } in pieces {
@@ -45,40 +43,38 @@ pub fn pack_some(
             )?
             .execute(params![nic.client, nic.nic, first, last, bounded(mixes), columns])?;
     }
+    deleted(&transaction, HOT, nic, first, last, packed)?;
     transaction.commit()?;
-    Ok(Some(PackedSome { rows: packed, end }))
+    // Others that start with the last one may be left.
+    Ok(Some(PackedSome { rows: packed, end: last.0 }))
 }
 
-static DELETE: LazyLock<String> = LazyLock::new(|| {
+static SELECT: LazyLock<String> = LazyLock::new(|| {
     let figures: Vec<String> = mix_columns().collect();
     format!(
-        "DELETE FROM {HOT} WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time <= ?4
-             AND (time < ?4 OR nth <= ?5)
-         RETURNING time, interval_ns, {}",
+        "SELECT time, nth, interval_ns, {} FROM {HOT}
+         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time, nth LIMIT ?5",
         figures.join(", ")
     )
 });
 
-/// Deletes the first mixes of a range and returns them.
-fn take(db: &Connection, nic: NicIds, [from, to]: [i64; 2]) -> Result<Vec<MixRow>, Failure> {
-    let last = db
-        .prepare_cached(
-            "SELECT time, nth FROM hot_mixes WHERE client = ?1 AND nic = ?2 AND time >= ?3
-                 AND time < ?4 ORDER BY time, nth LIMIT 1 OFFSET ?5",
-        )?
-        .query_row(params![nic.client, nic.nic, from, to, STEP_MIXES - 1], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        });
-    let (time, nth) = last.optional()?.unwrap_or((to - 1, i64::MAX));
-    let mut delete = db.prepare_cached(&DELETE)?;
-    let mix = |row: &Row<'_>| {
+/// The first mixes of a range, and time and `nth` of the last.
+fn hot_rows(
+    db: &Connection,
+    nic: NicIds,
+    [from, to]: [i64; 2],
+) -> Result<(Vec<MixRow>, (i64, i64)), Failure> {
+    let mut select = db.prepare_cached(&SELECT)?;
+    let mut rows = select.query(params![nic.client, nic.nic, from, to, STEP_MIXES])?;
+    let (mut mixes, mut last) = (Vec::new(), (from, 0));
+    while let Some(row) = rows.next()? {
+        last = (row.get(0)?, row.get(1)?);
         let mut figures = [0; _];
         for (at, figure) in figures.iter_mut().enumerate() {
-            *figure = number(row, 2 + at)?;
+            *figure = number(row, 3 + at)?;
         }
-        let start_ns = WallNs::of_column(row.get(0)?);
-        Ok(MixRow { start_ns, interval_ns: number(row, 1)?, figures })
-    };
-    let rows = delete.query_map(params![nic.client, nic.nic, from, time, nth], mix)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let start_ns = WallNs::of_column(last.0);
+        mixes.push(MixRow { start_ns, interval_ns: number(row, 2)?, figures });
+    }
+    Ok((mixes, last))
 }

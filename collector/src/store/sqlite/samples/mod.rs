@@ -11,21 +11,17 @@ use rusqlite::{CachedStatement, Connection, Row, params};
 use wire::WallNs;
 
 pub(super) use self::merged::Merged;
-use self::packing::PackingPlan;
 use self::stretch::{NUMBERS, STRETCHES, Stretch, is_at_edge};
 pub(super) use self::tables::{HOT, PACKED};
 use super::error::Failure;
-use super::lease::{Reads, Writes};
 use super::number::number;
 use super::points::{RowKey, point};
 use super::store::SqliteStore;
-use super::tables::nics::NicIds;
-use super::to_pack::nics_to_pack;
+use super::to_pack;
 use super::wide::wide;
-use crate::store::pack::{PackedSome, pack_each};
 use crate::store::port::error::StoreError;
 use crate::store::rows::packed::PackedSums;
-use crate::store::rows::packed::stretches::{few_by_numbers, hour_of};
+use crate::store::rows::packed::stretches::few_by_numbers;
 use crate::store::rows::proof::Sums;
 use crate::store::rows::rollups::FIVE_MINUTES_NS;
 use crate::store::rows::series::Point;
@@ -33,20 +29,7 @@ use crate::store::rows::series::Point;
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
-    let until = hour_of(before_ns.to_column());
-    let nics = store.readers().lease(move |db| nics_to_pack(db, HOT, until)).await?;
-    pack_each(nics, |nic, from| pack_some(store, nic, [from.unwrap_or(i64::MIN), until])).await
-}
-
-/// Packs the oldest samples of a NIC in a range. `None` if there are none.
-async fn pack_some(
-    store: &SqliteStore,
-    nic: NicIds,
-    range: [i64; 2],
-) -> Result<Option<PackedSome<i64>>, StoreError> {
-    let plan = store.readers().lease(move |db| PackingPlan::of(db, nic, range)).await?;
-    let Some(plan) = plan else { return Ok(None) };
-    store.writer().lease(move |db| plan.apply(db)).await
+    to_pack::pack(store, HOT, before_ns, packing::pack_some).await
 }
 
 /// The start of the newest sample.

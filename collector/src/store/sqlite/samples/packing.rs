@@ -1,119 +1,51 @@
-//! Packs samples that have got old. A reading connection makes a plan; the writing one, for which commits
-//! wait, only applies it.
+//! Packs samples that have got old. They are read, packed and deleted in one transaction of the writing connection, so
+//! that nothing can come in between; the samples of a stretch keep it for a few milliseconds.
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::stretch::{self, Stretch};
 use super::tables::HOT;
 use crate::store::pack::PackedSome;
-use crate::store::rows::packed::Packed;
-use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches, sums_of};
-use crate::store::rows::proof::Sums;
+use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
-use crate::store::sqlite::number::number;
 use crate::store::sqlite::points::point;
 use crate::store::sqlite::tables::nics::NicIds;
-use crate::store::sqlite::to_pack::oldest;
-use crate::store::sqlite::wide::wide;
+use crate::store::sqlite::to_pack::{deleted, oldest};
 
-/// Most samples of a stretch: 17 minutes at two a second. More take less room by a hundredth, but each
-/// transaction, and reading one sample, takes longer.
-const STRETCH_ROWS: usize = 2048;
+/// Most samples of a stretch: ten minutes at two a second. More would take less room (2048 by a fiftieth), but for each
+/// transaction commits wait, and reading one sample takes as long as its stretch.
+const STRETCH_ROWS: usize = 1200;
 
-/// The oldest samples of a NIC that are not packed, and the stretches that are to replace them.
-#[derive(Debug)]
-pub struct PackingPlan {
-    hot: HotRange,
-    /// Their number and sums.
-    sums: (u64, Sums),
-    /// The stretch that they join, which is replaced too.
-    joined: Option<Stretch>,
-    pieces: Vec<Packed>,
-}
-
-impl PackingPlan {
-    /// Reads and packs up to [`STRETCH_ROWS`] samples within an hour, and proves that what is packed is the same.
-    /// `None` if the range has none.
-    ///
-    /// Samples that come late join the stretch in which they lie, or the one before them if it has room.
-    pub fn of(db: &mut Connection, nic: NicIds, range: [i64; 2]) -> Result<Option<Self>, Failure> {
-        let db = db.transaction()?;
-        let Some(first) = oldest(&db, HOT, nic, range)? else { return Ok(None) };
-        let hour = hour_of(first);
-        let (before, next) = neighbours(&db, nic, first, hour)?;
-        let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(range[1]);
-        let (mut rows, last) = hot_rows(&db, nic, first, to)?;
-        let hot = HotRange { nic, first, last };
-        let sums = sums_of(&rows);
-        let joined = before.filter(|it| join(it.sums(), it.last(), first, sums.0, STRETCH_ROWS));
-        if let Some(stretch) = &joined {
-            rows.splice(..0, stretch.rows()?);
-        }
-        let pieces = stretches(rows, STRETCH_ROWS)
-            .ok_or_else(|| Failure::File("packed samples differ from what was packed".into()))?;
-        Ok(Some(Self { hot, sums, joined, pieces }))
-    }
-
-    /// Replaces the samples in a short transaction. `None`, and changes nothing, unless number and sums of those that
-    /// it deletes are those of what was packed: late samples came, or old ones were deleted.
-    pub fn apply(self, db: &mut Connection) -> Result<Option<PackedSome<i64>>, Failure> {
-        let Self { hot, sums, joined, pieces } = self;
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(stretch) = joined
-            && !stretch.delete(&transaction, hot.nic)?
-        {
-            return Ok(None);
-        }
-        let (samples, _) = sums;
-        if hot.sums(&transaction)? != sums || hot.delete(&transaction)? != samples {
-            return Ok(None);
-        }
-        for piece in pieces {
-            stretch::insert(&transaction, hot.nic, piece)?;
-        }
-        transaction.commit()?;
-        // Others that start with the last one may be left.
-        Ok(Some(PackedSome { rows: samples, end: hot.last.0 }))
-    }
-}
-
-/// Samples that are not packed, from a start to time and `nth` of the last.
-#[derive(Debug)]
-struct HotRange {
+/// Packs the oldest samples of a NIC in a range, up to [`STRETCH_ROWS`] within an hour. `None` if there are none.
+///
+/// Samples that come late join the stretch in which they lie, or the one before them if it has room.
+pub fn pack_some(
+    db: &mut Connection,
     nic: NicIds,
-    first: i64,
-    last: (i64, i64),
-}
-
-impl HotRange {
-    fn params(&self) -> [i64; 5] {
-        let Self { nic, first, last: (time, nth) } = *self;
-        [nic.client, nic.nic.get(), first, time, nth]
+    range: [i64; 2],
+) -> Result<Option<PackedSome<i64>>, Failure> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Some(first) = oldest(&transaction, HOT, nic, range)? else { return Ok(None) };
+    let hour = hour_of(first);
+    let (before, next) = neighbours(&transaction, nic, first, hour)?;
+    let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(range[1]);
+    let (mut rows, last) = hot_rows(&transaction, nic, [first, to])?;
+    let samples = rows.len() as u64;
+    let joins = |it: &Stretch| join(it.sums(), it.last(), first, samples, STRETCH_ROWS);
+    if let Some(stretch) = before.filter(joins) {
+        rows.splice(..0, stretch.rows()?);
+        stretch.delete(&transaction)?;
     }
-
-    /// Their number and sums.
-    fn sums(&self, db: &Connection) -> Result<(u64, Sums), Failure> {
-        let mut select = db.prepare_cached(
-            "SELECT count(*), wide_sum(rx_bytes), wide_sum(tx_bytes), wide_sum(rx_packets),
-                 wide_sum(tx_packets) FROM hot_samples
-             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time <= ?4
-                 AND (time < ?4 OR nth <= ?5)",
-        )?;
-        Ok(select.query_row(self.params(), |row| {
-            let sums = [wide(row, 1)?, wide(row, 2)?, wide(row, 3)?, wide(row, 4)?];
-            Ok((number(row, 0)?, Sums::from_array(sums)))
-        })?)
+    let pieces = stretches(rows, STRETCH_ROWS)
+        .ok_or_else(|| Failure::File("packed samples differ from what was packed".into()))?;
+    for piece in pieces {
+        stretch::insert(&transaction, nic, piece)?;
     }
-
-    /// Deletes them. Returns their number.
-    fn delete(&self, db: &Connection) -> Result<u64, Failure> {
-        let mut delete = db.prepare_cached(
-            "DELETE FROM hot_samples WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time <= ?4
-                 AND (time < ?4 OR nth <= ?5)",
-        )?;
-        Ok(delete.execute(self.params())? as u64)
-    }
+    deleted(&transaction, HOT, nic, first, last, samples)?;
+    transaction.commit()?;
+    // Others that start with the last one may be left.
+    Ok(Some(PackedSome { rows: samples, end: last.0 }))
 }
 
 /// Within an hour, the last stretch that starts until `first`, and the start of the next one.
@@ -134,12 +66,11 @@ fn neighbours(
     Ok((before.optional()?, next))
 }
 
-/// The oldest samples that are not packed, and time and `nth` of the last.
+/// The oldest samples of a range that are not packed, and time and `nth` of the last.
 fn hot_rows(
     db: &Connection,
     nic: NicIds,
-    from: i64,
-    to: i64,
+    [from, to]: [i64; 2],
 ) -> Result<(Vec<Point>, (i64, i64)), Failure> {
     let mut select = db.prepare_cached(
         "SELECT time, interval_ns, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
@@ -173,12 +104,8 @@ mod tests {
         db.execute(insert, [time, bytes]).unwrap();
     }
 
-    fn plan(db: &mut Connection) -> PackingPlan {
-        PackingPlan::of(db, NIC, [i64::MIN, i64::MAX]).unwrap().unwrap()
-    }
-
-    fn packed(plan: PackingPlan, db: &mut Connection) -> Option<u64> {
-        plan.apply(db).unwrap().map(|some| some.rows)
+    fn pack(db: &mut Connection) -> Result<Option<u64>, Failure> {
+        Ok(pack_some(db, NIC, [i64::MIN, i64::MAX])?.map(|some| some.rows))
     }
 
     /// The bytes of all samples, those that are packed last.
@@ -196,56 +123,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut db = open::writer(&folder.path().join("netmon.sqlite")).unwrap();
         add(&db, 10, 1);
-        assert_eq!(packed(plan(&mut db), &mut db), Some(1));
+        assert_eq!(pack(&mut db).unwrap(), Some(1));
         add(&db, 20, 2);
         add(&db, 30, 3);
         (folder, db)
     }
 
     #[test]
-    fn a_sample_that_comes_while_others_are_packed_is_not_lost() {
-        for late in [5, 10, 20, 25] {
+    fn a_sample_that_comes_late_gets_into_the_stretch_in_which_it_lies() {
+        for late in [5, 10, 20, 25, 30, 31] {
             let (_folder, mut db) = filled();
-            let planned = plan(&mut db);
             add(&db, late, 9);
-            let before = kept(&db);
-            let packs = late < 20;
-            assert_eq!(packed(planned, &mut db), packs.then_some(2), "{late}");
-            if packs {
-                assert_eq!(kept(&db), [vec![9], vec![1, 2, 3]], "{late}");
-            } else {
-                assert_eq!(kept(&db), before, "{late}");
-            }
-            assert!(packed(plan(&mut db), &mut db).is_some(), "{late}");
+            while pack(&mut db).unwrap().is_some() {}
             let [hot, mut packed] = kept(&db);
             packed.sort_unstable();
             assert_eq!((hot, packed), (vec![], vec![1, 2, 3, 9]), "{late}");
         }
-        // Those that come after them, as from an agent that catches up, hold up nothing.
-        let (_folder, mut db) = filled();
-        let planned = plan(&mut db);
-        add(&db, 30, 9);
-        add(&db, 31, 9);
-        assert_eq!(packed(planned, &mut db), Some(2));
-        assert_eq!(kept(&db), [vec![9, 9], vec![1, 2, 3]]);
     }
 
     #[test]
-    fn what_is_deleted_or_changed_while_it_is_packed_stays_so() {
-        for change in [
-            "DELETE FROM packed_samples",
-            "UPDATE packed_samples SET time = 11",
-            "DELETE FROM hot_samples WHERE time = 20",
-            "DELETE FROM hot_samples",
-            "UPDATE hot_samples SET rx_bytes = rx_bytes + 1 WHERE time = 30",
-            "UPDATE hot_samples SET tx_packets = 1 WHERE time = 30",
-        ] {
+    fn nothing_changes_unless_what_is_deleted_is_what_was_packed() {
+        let more =
+            "INSERT INTO hot_samples VALUES (1, 1, 20, 1, 5, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)";
+        for change in [more, "DELETE FROM hot_samples WHERE time = 20"] {
             let (_folder, mut db) = filled();
-            let planned = plan(&mut db);
-            db.execute_batch(change).unwrap();
-            let before = kept(&db);
-            assert_eq!(packed(planned, &mut db), None, "{change}");
-            assert_eq!(kept(&db), before, "{change}");
+            let trigger = "CREATE TRIGGER change AFTER INSERT ON packed_samples BEGIN";
+            db.execute_batch(&format!("{trigger} {change}; END")).unwrap();
+            assert!(pack(&mut db).is_err(), "{change}");
+            assert_eq!(kept(&db), [vec![2, 3], vec![1]], "{change}");
         }
+    }
+
+    #[test]
+    fn samples_stay_rows_while_the_stretch_that_they_would_join_is_damaged() {
+        let (_folder, mut db) = filled();
+        db.execute_batch("UPDATE packed_samples SET columns = substr(columns, 2)").unwrap();
+        let error = pack(&mut db).unwrap_err();
+        assert!(matches!(error, Failure::File(_)), "{error:?}");
+        let hot = db.query_row("SELECT count(*) FROM hot_samples", [], |row| row.get(0));
+        assert_eq!(hot, Ok(2));
     }
 }

@@ -127,17 +127,10 @@ impl Stretch {
         self.packed.sums.last_ns.to_column()
     }
 
-    /// Deletes it. False if it is not there any more.
-    pub fn delete(&self, db: &Connection, nic: NicIds) -> Result<bool, Failure> {
-        let PackedSums { first_ns, last_ns, rows, .. } = self.packed.sums;
-        let (first, last) = (first_ns.to_column(), last_ns.to_column());
-        // Not by `id` alone, which may be another's by now.
-        let mut delete = db.prepare_cached(
-            "DELETE FROM packed_samples WHERE id = ?1 AND client = ?2 AND nic = ?3 AND first = ?4
-                 AND time = ?5 AND samples = ?6",
-        )?;
-        let key = [self.id, nic.client, nic.nic.get(), first, last, bounded(rows)];
-        Ok(delete.execute(key)? == 1)
+    /// Deletes it, in the transaction in which it was read.
+    pub fn delete(&self, db: &Connection) -> Result<(), Failure> {
+        db.prepare_cached("DELETE FROM packed_samples WHERE id = ?1")?.execute([self.id])?;
+        Ok(())
     }
 }
 
