@@ -185,7 +185,7 @@ impl Default for RetentionSection {
 
 impl Default for WriterSection {
     fn default() -> Self {
-        let BatchLimits { max_rows, max_delay } = BatchLimits::DEFAULT;
+        let BatchLimits { max_rows, max_delay, .. } = BatchLimits::DEFAULT;
         Self { max_rows, max_delay: Interval(max_delay), max_memory: Size::mib(64) }
     }
 }
@@ -206,7 +206,7 @@ impl WriterSection {
     /// The limits, in the writer's form.
     #[must_use]
     pub const fn limits(&self) -> BatchLimits {
-        BatchLimits { max_rows: self.max_rows, max_delay: self.max_delay.0 }
+        BatchLimits { max_rows: self.max_rows, max_delay: self.max_delay.0, ..BatchLimits::DEFAULT }
     }
 
     fn check(&self) -> Result<(), Problem> {

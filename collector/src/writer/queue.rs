@@ -154,8 +154,14 @@ impl<P> Queue<P> {
     /// When all frames are due.
     fn all_due(&self) -> Option<Duration> {
         let since = self.since?;
-        let at_once = since.is_zero() || self.rows >= self.limits.max_rows;
+        let at_once = since.is_zero() || self.rows >= self.max_rows();
         Some(if at_once { Duration::ZERO } else { since + self.limits.unheeded_delay() })
+    }
+
+    /// Number of rows that makes a batch due at once.
+    fn max_rows(&self) -> usize {
+        let of_sessions = self.sessions.len().saturating_mul(self.limits.session_rows);
+        self.limits.max_rows.max(of_sessions)
     }
 
     /// Takes the next batch: of all sessions once all are due, before that of those whose commit
@@ -173,7 +179,7 @@ impl<P> Queue<P> {
         }
         let mut clients: Vec<_> = clients.into_values().collect();
         clients.sort_unstable();
-        let mut room = Room { rows: self.limits.max_rows, bytes: MAX_BYTES };
+        let mut room = Room { rows: self.max_rows(), bytes: MAX_BYTES };
         let (mut sessions, mut permits) = (Vec::new(), Vec::new());
         for (place, (_, ids)) in clients.iter().enumerate() {
             let share = room.share(clients.len() - place);
@@ -274,7 +280,7 @@ mod tests {
     }
 
     fn queue() -> Queue<()> {
-        let limits = BatchLimits { max_rows: 10, max_delay: 200 * MS };
+        let limits = BatchLimits { max_rows: 10, session_rows: 0, max_delay: 200 * MS };
         let mut queue = Queue::new(limits);
         queue.open(open(1, 1, 0));
         queue
@@ -327,6 +333,26 @@ mod tests {
         assert_eq!((take(&mut queue), queue.due()), (10, Some(Duration::ZERO + 200 * MS)));
         assert_eq!((take(&mut queue), queue.due()), (6, Some(2001 * MS)));
         assert_eq!(queue.rows(), 1);
+    }
+
+    #[test]
+    fn with_many_sessions_a_batch_has_room_for_all_of_them() {
+        let mut queue = queue();
+        queue.limit(BatchLimits { session_rows: 8, ..queue.limits });
+        for session in 1..=3 {
+            queue.open(open(session, 1, 0));
+            assert!(queue.add(Epoch(1), frame(session, 1, 7), (), MS));
+        }
+        assert_eq!(queue.due(), Some(2001 * MS), "21 of 24 rows");
+        assert!(queue.add(Epoch(1), frame(1, 2, 3), (), MS));
+        assert_eq!(queue.due(), Some(Duration::ZERO));
+        assert_eq!(queue.take(MS).0.rows(), 24);
+        // Few of them have what is configured.
+        queue.limit(BatchLimits { session_rows: 3, ..queue.limits });
+        assert!(queue.add(Epoch(1), frame(1, 3, 9), (), MS));
+        assert_eq!(queue.due(), Some(2001 * MS));
+        assert!(queue.add(Epoch(1), frame(2, 2, 1), (), MS));
+        assert_eq!(queue.due(), Some(Duration::ZERO));
     }
 
     #[test]

@@ -49,7 +49,11 @@ impl Working {
         let store = Arc::new(PostgresStore::new(place.config.clone()));
         let states =
             store.open_sessions(&client("web"), &hello(&[1]), WallNs(START)).await.unwrap();
-        let limits = BatchLimits { max_rows: 1000, max_delay: Duration::from_millis(5) };
+        let limits = BatchLimits {
+            max_rows: 1000,
+            max_delay: Duration::from_millis(5),
+            ..BatchLimits::DEFAULT
+        };
         let running = Writer::start(store.clone(), limits, 1 << 20, Surroundings::default());
         let writer = running.handle();
         let epoch = states[0].epoch;

@@ -22,7 +22,8 @@ use wire::{Seq, WallNs};
 use crate::batches::{Agent, DAY, MINUTE, SECOND, START, all, batch, client, hello, nic, sample};
 use crate::suite::{Place, minute};
 
-const LIMITS: BatchLimits = BatchLimits { max_rows: 20_000, max_delay: Duration::from_millis(20) };
+const LIMITS: BatchLimits =
+    BatchLimits { max_delay: Duration::from_millis(20), ..BatchLimits::DEFAULT };
 
 /// A client with a session, and its connection's view of the writer.
 struct Connected {

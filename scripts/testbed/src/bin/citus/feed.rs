@@ -128,7 +128,7 @@ impl Feed {
     pub fn start(&mut self) {
         self.stop.store(false, Ordering::SeqCst);
         let _inside = self.runtime.enter();
-        let limits = BatchLimits { max_rows: 20_000, max_delay: Duration::from_millis(200) };
+        let limits = BatchLimits::DEFAULT;
         for collector in &mut self.collectors {
             let store = collector.store.clone();
             let writer = Writer::start(store, limits, 64 << 20, Surroundings::default());
