@@ -15,21 +15,42 @@ use crate::store::rows::packed::stretches::hour_of;
 pub type PackSome =
     fn(&mut Connection, NicIds, [i64; 2]) -> Result<Option<PackedSome<i64>>, Failure>;
 
-/// Packs the rows of a table before a time, as far as their hour has ended, in short transactions between which commits
-/// run. Returns their number.
+/// Packs the rows of a table before a time, as far as their hour has ended, in short transactions of `most` rows between
+/// which commits run. Returns their number.
 pub async fn pack(
     store: &SqliteStore,
     hot: &'static str,
+    most: u32,
     before_ns: WallNs,
     pack_some: PackSome,
 ) -> Result<u64, StoreError> {
     let until = hour_of(before_ns.to_column());
     let nics = store.readers().lease(move |db| nics_to_pack(db, hot, until)).await?;
-    pack_each(nics, |nic, from| {
+    pack_each(nics, async |nic, from| {
         let range = [from.unwrap_or(i64::MIN), until];
-        store.writer().lease(move |db| pack_some(db, nic, range))
+        match store.readers().lease(move |db| read_ahead(db, hot, most, nic, range)).await? {
+            0 => Ok(None),
+            _ => store.writer().lease(move |db| pack_some(db, nic, range)).await,
+        }
     })
     .await
+}
+
+/// Reads the rows that are packed next, so that their pages are in memory by the time for which commits wait: the system
+/// may have to fetch each from a slow disk. Returns their number.
+fn read_ahead(
+    db: &Connection,
+    hot: &str,
+    most: u32,
+    nic: NicIds,
+    [from, to]: [i64; 2],
+) -> Result<u32, Failure> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {hot} WHERE client = ?1 AND nic = ?2 AND time >= ?3
+             AND time < ?4 ORDER BY time, nth LIMIT ?5)"
+    ))?;
+    let key = params![nic.client, nic.nic, from, to, most];
+    Ok(select.query_row(key, |row| row.get(0))?)
 }
 
 /// The NICs with rows before a time in a table.

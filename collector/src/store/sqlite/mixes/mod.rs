@@ -27,7 +27,7 @@ use crate::time::Time;
 /// Packs mixes before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
-    to_pack::pack(store, HOT, before_ns, packing::pack_some).await
+    to_pack::pack(store, HOT, packing::STEP_MIXES, before_ns, packing::pack_some).await
 }
 
 /// Packed mixes that can't be had.

@@ -17,7 +17,7 @@ use crate::store::sqlite::tables::nics::NicIds;
 use crate::store::sqlite::to_pack::{deleted, oldest};
 
 /// Most mixes packed in a transaction: an hour of those of 10 s is 360.
-const STEP_MIXES: i64 = 1024;
+pub const STEP_MIXES: u32 = 1024;
 
 /// Packs the oldest mixes of a NIC in a range, up to [`STEP_MIXES`] within an hour. `None` if there are none.
 ///

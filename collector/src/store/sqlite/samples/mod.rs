@@ -29,7 +29,7 @@ use crate::store::rows::series::Point;
 /// Packs samples before a time, as far as their hour has ended, in short transactions between which commits run.
 /// Returns their number.
 pub(super) async fn pack(store: &SqliteStore, before_ns: WallNs) -> Result<u64, StoreError> {
-    to_pack::pack(store, HOT, before_ns, packing::pack_some).await
+    to_pack::pack(store, HOT, packing::STRETCH_ROWS, before_ns, packing::pack_some).await
 }
 
 /// The start of the newest sample.

@@ -15,7 +15,7 @@ use crate::store::sqlite::to_pack::{deleted, oldest};
 
 /// Most samples of a stretch: ten minutes at two a second. More would take less room (2048 by a fiftieth), but for each
 /// transaction commits wait, and reading one sample takes as long as its stretch.
-const STRETCH_ROWS: usize = 1200;
+pub const STRETCH_ROWS: u32 = 1200;
 
 /// Packs the oldest samples of a NIC in a range, up to [`STRETCH_ROWS`] within an hour. `None` if there are none.
 ///
@@ -32,12 +32,12 @@ pub fn pack_some(
     let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(range[1]);
     let (mut rows, last) = hot_rows(&transaction, nic, [first, to])?;
     let samples = rows.len() as u64;
-    let joins = |it: &Stretch| join(it.sums(), it.last(), first, samples, STRETCH_ROWS);
+    let joins = |it: &Stretch| join(it.sums(), it.last(), first, samples, STRETCH_ROWS as usize);
     if let Some(stretch) = before.filter(joins) {
         rows.splice(..0, stretch.rows()?);
         stretch.delete(&transaction)?;
     }
-    let pieces = stretches(rows, STRETCH_ROWS)
+    let pieces = stretches(rows, STRETCH_ROWS as usize)
         .ok_or_else(|| Failure::File("packed samples differ from what was packed".into()))?;
     for piece in pieces {
         stretch::insert(&transaction, nic, piece)?;
@@ -79,9 +79,8 @@ fn hot_rows(
          WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time, nth LIMIT ?5",
     )?;
     let row = |row: &Row<'_>| Ok((point(row)?, (row.get(0)?, row.get(14)?)));
-    let limit = i64::try_from(STRETCH_ROWS).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![nic.client, nic.nic, from, to, limit], row)?;
-    let (mut hot, mut last) = (Vec::with_capacity(STRETCH_ROWS), (from, 0));
+    let rows = select.query_map(params![nic.client, nic.nic, from, to, STRETCH_ROWS], row)?;
+    let (mut hot, mut last) = (Vec::with_capacity(STRETCH_ROWS as usize), (from, 0));
     for row in rows {
         let (point, at) = row?;
         hot.push(point);
