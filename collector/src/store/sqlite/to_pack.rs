@@ -79,7 +79,7 @@ pub fn oldest(
 
 /// Deletes what was packed: the rows of a NIC from a time to time and `nth` of the last. Fails unless they are as many as
 /// were packed.
-pub fn deleted(
+pub fn delete_packed(
     db: &Connection,
     hot: &str,
     nic: NicIds,

@@ -14,7 +14,7 @@ use crate::store::rows::packed::{MixRow, PackedMixes};
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::number::{bounded, number};
 use crate::store::sqlite::tables::nics::NicIds;
-use crate::store::sqlite::to_pack::{deleted, oldest};
+use crate::store::sqlite::to_pack::{delete_packed, oldest};
 
 /// Most mixes packed in a transaction: an hour of those of 10 s is 360.
 pub const STEP_MIXES: u32 = 1024;
@@ -43,7 +43,7 @@ pub fn pack_some(
             )?
             .execute(params![nic.client, nic.nic, first, last, bounded(mixes), columns])?;
     }
-    deleted(&transaction, HOT, nic, first, last, packed)?;
+    delete_packed(&transaction, HOT, nic, first, last, packed)?;
     transaction.commit()?;
     // Others that start with the last one may be left.
     Ok(Some(PackedSome { rows: packed, end: last.0 }))

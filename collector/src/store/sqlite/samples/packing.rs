@@ -11,10 +11,10 @@ use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
 use crate::store::sqlite::points::point;
 use crate::store::sqlite::tables::nics::NicIds;
-use crate::store::sqlite::to_pack::{deleted, oldest};
+use crate::store::sqlite::to_pack::{delete_packed, oldest};
 
-/// Most samples of a stretch: ten minutes at two a second. More would take less room (2048 by a fiftieth), but for each
-/// transaction commits wait, and reading one sample takes as long as its stretch.
+/// Most samples of a stretch: ten minutes at two a second. More take hardly less room, but commits wait for the
+/// transaction of a stretch, and reading one sample begins with all of its starts.
 pub const STRETCH_ROWS: u32 = 1200;
 
 /// Packs the oldest samples of a NIC in a range, up to [`STRETCH_ROWS`] within an hour. `None` if there are none.
@@ -42,7 +42,7 @@ pub fn pack_some(
     for piece in pieces {
         stretch::insert(&transaction, nic, piece)?;
     }
-    deleted(&transaction, HOT, nic, first, last, samples)?;
+    delete_packed(&transaction, HOT, nic, first, last, samples)?;
     transaction.commit()?;
     // Others that start with the last one may be left.
     Ok(Some(PackedSome { rows: samples, end: last.0 }))
