@@ -24,17 +24,19 @@ enum Way {
     Like,
 }
 
-/// Numbers as they are written: differences are taken modulo 2^64, so that all numbers have one.
+/// Numbers of a block as they are written: differences are taken modulo 2^64, so that all numbers have one.
 fn differences(way: Way, numbers: &[u64], before: u64, like: &[u64]) -> [u64; BLOCK] {
     let mut written = [0; BLOCK];
-    let mut last = before;
-    for (at, (number, to)) in numbers.iter().zip(&mut written).enumerate() {
-        *to = match way {
-            Way::Plain => *number,
-            Way::Steps => number.wrapping_sub(last),
-            Way::Like => number.wrapping_sub(like.get(at).copied().unwrap_or_default()),
-        };
-        last = *number;
+    let each = written.iter_mut().zip(numbers);
+    match way {
+        Way::Plain => each.for_each(|(to, number)| *to = *number),
+        Way::Steps => {
+            let lasts = [before].into_iter().chain(numbers.iter().copied());
+            each.zip(lasts).for_each(|((to, number), last)| *to = number.wrapping_sub(last));
+        }
+        Way::Like => {
+            each.zip(like).for_each(|((to, number), like)| *to = number.wrapping_sub(*like));
+        }
     }
     written
 }
@@ -42,10 +44,12 @@ fn differences(way: Way, numbers: &[u64], before: u64, like: &[u64]) -> [u64; BL
 /// The least of some numbers and the bits that the excess of the others over it needs, both as signed
 /// numbers, because differences may be negative.
 fn range(written: &[u64]) -> (u64, u32) {
-    let signed = || written.iter().map(|it| it.cast_signed());
-    let least = signed().min().unwrap_or_default().cast_unsigned();
-    let most = signed().max().unwrap_or_default().cast_unsigned();
-    (least, u64::BITS - most.wrapping_sub(least).leading_zeros())
+    let first = written.first().map_or(0, |it| it.cast_signed());
+    let (least, most) = written.iter().fold((first, first), |(least, most), it| {
+        (least.min(it.cast_signed()), most.max(it.cast_signed()))
+    });
+    let excess = most.wrapping_sub(least).cast_unsigned();
+    (least.cast_unsigned(), u64::BITS - excess.leading_zeros())
 }
 
 /// Writes a column. `like` is the other one, as long.
@@ -61,19 +65,19 @@ pub(super) fn write(column: &[u64], like: Option<&[u64]>) -> Vec<u8> {
     for (at, numbers) in column.chunks(BLOCK).enumerate() {
         let like = like.and_then(|like| like.get(at * BLOCK..));
         let ways = [Some(Way::Plain), Some(Way::Steps), like.map(|_| Way::Like)];
-        let written = ways.into_iter().flatten().map(|way| {
-            let all = differences(way, numbers, before, like.unwrap_or_default());
-            let (least, width) = range(&all[..numbers.len()]);
-            (way, all, least, width)
+        let written_by = |way| differences(way, numbers, before, like.unwrap_or_default());
+        let ranges = ways.into_iter().flatten().map(|way| {
+            let (least, width) = range(&written_by(way)[..numbers.len()]);
+            (way, least, width)
         });
-        let least_bits = written.min_by_key(|(_, _, least, width)| {
+        let least_bits = ranges.min_by_key(|(_, least, width)| {
             numbers.len() * *width as usize + 8 * number_len(zigzag(*least))
         });
-        if let Some((way, written, least, width)) = least_bits {
+        if let Some((way, least, width)) = least_bits {
             bytes.push(way as u8);
             bytes.push(u8::try_from(width).unwrap_or(64));
             put_number(&mut bytes, zigzag(least));
-            put_bits(&mut bytes, &written[..numbers.len()], least, width);
+            put_bits(&mut bytes, &written_by(way)[..numbers.len()], least, width);
         }
         before = numbers.last().copied().unwrap_or_default();
     }
@@ -206,19 +210,25 @@ impl<'bytes> PackedBlock<'bytes> {
 /// Appends the excess of numbers over the least, each `width` bits, the highest first: so SQL reads them as a
 /// string of bits.
 fn put_bits(bytes: &mut Vec<u8>, written: &[u64], least: u64, width: u32) {
-    // The lowest `bits` of `held` are not written yet.
+    bytes.reserve((written.len() * width as usize).div_ceil(8));
+    // The lowest `bits` of `held`, less than 64 between two numbers, are not written yet.
     let (mut held, mut bits) = (0_u128, 0);
     for number in written {
         held = held << width | u128::from(number.wrapping_sub(least));
         bits += width;
-        while bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits).to_le_bytes()[0]);
+        if bits >= u64::BITS {
+            bits -= u64::BITS;
+            bytes.extend_from_slice(&lowest(held >> bits));
         }
     }
-    if bits > 0 {
-        bytes.push((held << (8 - bits)).to_le_bytes()[0]);
-    }
+    let rest = lowest(held << (u64::BITS - bits));
+    bytes.extend_from_slice(&rest[..bits.div_ceil(8) as usize]);
+}
+
+/// The lowest 64 bits of a number, the highest byte first.
+fn lowest(number: u128) -> [u8; 8] {
+    let [.., a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    [a, b, c, d, e, f, g, h]
 }
 
 /// The number of `width` bits from a bit on.

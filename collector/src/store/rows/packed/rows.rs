@@ -32,7 +32,8 @@ pub(super) fn packed<R: Columnar>(rows: &[R]) -> Option<Vec<u8>> {
 }
 
 fn pack<R: Columnar>(rows: &[R]) -> Vec<u8> {
-    let mut columns = vec![Vec::with_capacity(rows.len()); R::LIKE.len()];
+    let column = |_: &Option<usize>| Vec::with_capacity(rows.len());
+    let mut columns: Vec<Vec<u64>> = R::LIKE.iter().map(column).collect();
     for row in rows {
         for (column, figure) in columns.iter_mut().zip(row.figures().as_ref()) {
             column.push(*figure);
