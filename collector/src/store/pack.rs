@@ -1,4 +1,4 @@
-//! Packs the rows of many NICs, one short transaction after the other.
+//! Packs the rows of many NICs, step by step.
 
 use tokio::time::sleep;
 
@@ -7,16 +7,16 @@ use crate::time::boot;
 /// Most rows packed in a call, so that its caller can tell how far it is.
 const PASS: u64 = 10_000_000;
 
-/// What one transaction has packed.
+/// What was packed in a step, by one short transaction or a few.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct PackedSome<At> {
     /// Number of rows.
     pub rows: u64,
-    /// Where the next one begins.
+    /// Where the next step begins.
     pub end: At,
 }
 
-/// Packs the oldest rows of each NIC by `pack_some`, from where the last transaction ended, until it finds none.
+/// Packs the oldest rows of each NIC by `pack_some`, from where the last step ended, until it finds none.
 /// Returns the number of all. What fails of one NIC holds up no other one.
 pub(in crate::store) async fn pack_each<N, At, E, F>(
     nics: Vec<N>,

@@ -1,6 +1,7 @@
 //! The connections to the file, lent to closures on blocking threads: one writes, a few read.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
@@ -106,6 +107,29 @@ impl WriteLease {
         let done = done.await;
         self.checkpoint();
         outcome(done, &self.path)
+    }
+
+    /// Runs `work` with the connection again and again until it breaks off, each time after all earlier work. All of it
+    /// is done by one thread: to hand short work over takes a good part of its time.
+    pub(super) async fn lease_until<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut Connection) -> Result<ControlFlow<T>, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let lease = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            loop {
+                let turn = {
+                    let mut connection = lease.connection.blocking_lock();
+                    lease.files.as_ref().map_or(Ok(()), |files| files.check())?;
+                    work(&mut connection.db)
+                };
+                lease.checkpoint();
+                if let ControlFlow::Break(done) = turn? {
+                    return Ok(done);
+                }
+            }
+        });
+        outcome(done.await, &self.path)
     }
 
     fn checkpoint(&self) {

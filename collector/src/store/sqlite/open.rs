@@ -10,6 +10,7 @@ use wire::private_file::{self, Acting, FileError};
 
 use super::error::OpenError;
 use super::functions;
+use super::numbers;
 use super::wide;
 
 /// Version of the newest schema (`PRAGMA user_version`).
@@ -91,6 +92,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
          PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -{CACHE_KIB};"
     ))
     .map_err(sorted)?;
+    numbers::register(&db).map_err(sorted)?;
     migrate(&mut db).map_err(sorted)?;
     Ok(db)
 }

@@ -13,6 +13,7 @@ use crate::store::postgres::tables::nics::NicIds;
 use crate::store::postgres::to_pack::{PackedRows, ToPack, at, hour, key, take};
 use crate::store::postgres::values::point;
 use crate::store::rows::export;
+use crate::store::rows::packed::PackedSums;
 use crate::store::rows::packed::stretches::{join, stretches};
 
 /// Most samples of a stretch: half an hour at two a second. A row with its indexes and the last of its chunks
@@ -46,8 +47,10 @@ pub async fn pack_rows(db: &Client, to_pack: ToPack) -> Result<Option<PackedRows
         return Ok(Some(PackedRows { rows: 0, end: to }));
     }
     let from = time_ns(first).to_column();
-    let joined = before
-        .filter(|it| join(it.sums(), it.sums().last_ns.to_column(), from, samples, STRETCH_ROWS));
+    let joined = before.filter(|it| {
+        let PackedSums { rows, last_ns, .. } = it.sums();
+        join(*rows, last_ns.to_column(), from, samples, STRETCH_ROWS)
+    });
     if let Some(stretch) = joined {
         rows.splice(..0, stretch.rows()?);
         stretch.delete(db, nic).await?;

@@ -15,7 +15,7 @@ pub mod stretches;
 mod sums;
 
 pub use self::mixes::{MixRow, PackedMixes, span};
-pub use self::rows::{ROWS_MAX, bytes_of_starts, unpack, unpack_where};
+pub use self::rows::{Columnar, ROWS_MAX, bytes_of_starts, unpack, unpack_where};
 pub use self::samples::{Packed, starts};
 pub use self::sums::PackedSums;
 

@@ -16,11 +16,11 @@ pub const fn hour_of(time: i64) -> i64 {
     time.div_euclid(HOUR) * HOUR
 }
 
-/// True if samples from `first` on join the stretch before them: they lie in it, or it has room, because it has
-/// less than `most`.
+/// True if samples from `first` on join the stretch before them, of so many rows until `last`: they lie in it, or it
+/// has room, because it has less than `most`.
 #[must_use]
-pub const fn join(stretch: &PackedSums, last: i64, first: i64, samples: u64, most: usize) -> bool {
-    last >= first || stretch.rows.saturating_add(samples) <= most as u64
+pub const fn join(rows: u64, last: i64, first: i64, samples: u64, most: usize) -> bool {
+    last >= first || rows.saturating_add(samples) <= most as u64
 }
 
 /// Packs rows by start into as few stretches of like length, and of `most` rows, as they need. `None` if one differs
@@ -115,9 +115,8 @@ mod tests {
 
     #[test]
     fn a_stretch_is_joined_by_what_lies_in_it_and_by_what_it_has_room_for() {
-        let full = PackedSums { rows: 2040, ..PackedSums::default() };
-        assert!(join(&full, 10, 10, 2000, 2048) && join(&full, 10, 11, 8, 2048));
-        assert!(!join(&full, 10, 11, 9, 2048));
+        assert!(join(2040, 10, 10, 2000, 2048) && join(2040, 10, 11, 8, 2048));
+        assert!(!join(2040, 10, 11, 9, 2048));
         assert_eq!((hour_of(HOUR - 1), hour_of(HOUR), hour_of(-1)), (0, HOUR, -HOUR));
     }
 

@@ -12,7 +12,7 @@ use wire::WallNs;
 
 pub(super) use self::merged::Merged;
 use self::stretch::{NUMBERS, STRETCHES, Stretch, is_at_edge};
-pub(super) use self::tables::{HOT, PACKED};
+pub(super) use self::tables::{FIGURES, HOT, PACKED};
 use super::error::Failure;
 use super::number::number;
 use super::points::{RowKey, point};
@@ -84,12 +84,10 @@ pub(super) struct SampleReader<'db> {
 
 impl<'db> SampleReader<'db> {
     pub fn of(db: &'db Connection) -> Result<Self, Failure> {
-        let hot = db.prepare_cached(
-            "SELECT time, interval_ns, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
-                 rx_peak_10ms_bytes, tx_bytes, tx_packets, tx_captured, tx_peak_1ms_bytes,
-                 tx_peak_10ms_bytes, drops, flags FROM hot_samples
-             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time, nth",
-        )?;
+        let hot = db.prepare_cached(&format!(
+            "SELECT {FIGURES} FROM {HOT}
+             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time, nth"
+        ))?;
         Ok(Self { hot, packed: db.prepare_cached(&STRETCHES)? })
     }
 

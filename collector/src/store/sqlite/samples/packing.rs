@@ -1,51 +1,59 @@
 //! Packs samples that have got old. They are read, packed and deleted in one transaction of the writing connection, so
 //! that nothing can come in between; the samples of a stretch keep it for a few milliseconds.
 
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::stretch::{self, Stretch};
-use super::tables::HOT;
+use super::tables::FIGURES;
 use crate::store::pack::PackedSome;
 use crate::store::rows::packed::stretches::{HOUR, hour_of, join, stretches};
 use crate::store::rows::series::Point;
 use crate::store::sqlite::error::Failure;
-use crate::store::sqlite::points::point;
+use crate::store::sqlite::hot_rows::HotRows;
+use crate::store::sqlite::number::number;
 use crate::store::sqlite::tables::nics::NicIds;
-use crate::store::sqlite::to_pack::{delete_packed, oldest};
 
 /// Most samples of a stretch: ten minutes at two a second. More take hardly less room, but commits wait for the
 /// transaction of a stretch, and reading one sample begins with all of its starts.
 pub const STRETCH_ROWS: u32 = 1200;
 
-/// Packs the oldest samples of a NIC in a range, up to [`STRETCH_ROWS`] within an hour. `None` if there are none.
+/// Packs samples in a transaction.
 ///
 /// Samples that come late join the stretch in which they lie, or the one before them if it has room.
-pub fn pack_some(
-    db: &mut Connection,
-    nic: NicIds,
-    range: [i64; 2],
-) -> Result<Option<PackedSome<i64>>, Failure> {
+pub fn pack_some(db: &mut Connection, hot: HotRows) -> Result<PackedSome<i64>, Failure> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let Some(first) = oldest(&transaction, HOT, nic, range)? else { return Ok(None) };
-    let hour = hour_of(first);
-    let (before, next) = neighbours(&transaction, nic, first, hour)?;
-    let to = next.unwrap_or(i64::MAX).min(hour.saturating_add(HOUR)).min(range[1]);
-    let (mut rows, last) = hot_rows(&transaction, nic, [first, to])?;
+    let (before, next) = neighbours(&transaction, hot.nic, hot.first)?;
+    let hot = next.map_or(hot, |next| hot.until(next));
+    let mut rows: Vec<Point> = hot.read(&transaction, FIGURES)?;
     let samples = rows.len() as u64;
-    let joins = |it: &Stretch| join(it.sums(), it.last(), first, samples, STRETCH_ROWS as usize);
-    if let Some(stretch) = before.filter(joins) {
+    if let Some(before) = before.filter(|it| it.is_joined(hot.first, samples)) {
+        let stretch = Stretch::by_id(&transaction, before.id)?;
         rows.splice(..0, stretch.rows()?);
         stretch.delete(&transaction)?;
     }
     let pieces = stretches(rows, STRETCH_ROWS as usize)
         .ok_or_else(|| Failure::File("packed samples differ from what was packed".into()))?;
     for piece in pieces {
-        stretch::insert(&transaction, nic, piece)?;
+        stretch::insert(&transaction, hot.nic, piece)?;
     }
-    delete_packed(&transaction, HOT, nic, first, last, samples)?;
+    hot.delete(&transaction, samples)?;
     transaction.commit()?;
     // Others that start with the last one may be left.
-    Ok(Some(PackedSome { rows: samples, end: last.0 }))
+    Ok(PackedSome { rows: samples, end: hot.last.0 })
+}
+
+/// A stretch that samples may join, without these.
+#[derive(Debug)]
+struct Neighbour {
+    id: i64,
+    samples: u64,
+    last: i64,
+}
+
+impl Neighbour {
+    const fn is_joined(&self, first: i64, samples: u64) -> bool {
+        join(self.samples, self.last, first, samples, STRETCH_ROWS as usize)
+    }
 }
 
 /// Within an hour, the last stretch that starts until `first`, and the start of the next one.
@@ -53,44 +61,31 @@ fn neighbours(
     db: &Connection,
     nic: NicIds,
     first: i64,
-    hour: i64,
-) -> Result<(Option<Stretch>, Option<i64>), Failure> {
+) -> Result<(Option<Neighbour>, Option<i64>), Failure> {
+    let hour = hour_of(first);
     let key = params![nic.client, nic.nic, hour, hour.saturating_add(HOUR), first];
-    let before = db.prepare_cached(&stretch::LAST_UNTIL)?.query_row(key, Stretch::read);
+    let before = db
+        .prepare_cached(
+            "SELECT id, samples, time FROM packed_samples
+             WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 AND first <= ?5
+             ORDER BY first DESC, time DESC LIMIT 1",
+        )?
+        .query_row(key, |row| {
+            Ok(Neighbour { id: row.get(0)?, samples: number(row, 1)?, last: row.get(2)? })
+        })
+        .optional()?;
     let next = db
         .prepare_cached(
             "SELECT min(first) FROM packed_samples
              WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 AND first > ?5",
         )?
         .query_row(key, |row| row.get(0))?;
-    Ok((before.optional()?, next))
-}
-
-/// The oldest samples of a range that are not packed, and time and `nth` of the last.
-fn hot_rows(
-    db: &Connection,
-    nic: NicIds,
-    [from, to]: [i64; 2],
-) -> Result<(Vec<Point>, (i64, i64)), Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT time, interval_ns, rx_bytes, rx_packets, rx_captured, rx_peak_1ms_bytes,
-             rx_peak_10ms_bytes, tx_bytes, tx_packets, tx_captured, tx_peak_1ms_bytes,
-             tx_peak_10ms_bytes, drops, flags, nth FROM hot_samples
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 ORDER BY time, nth LIMIT ?5",
-    )?;
-    let row = |row: &Row<'_>| Ok((point(row)?, (row.get(0)?, row.get(14)?)));
-    let rows = select.query_map(params![nic.client, nic.nic, from, to, STRETCH_ROWS], row)?;
-    let (mut hot, mut last) = (Vec::with_capacity(STRETCH_ROWS as usize), (from, 0));
-    for row in rows {
-        let (point, at) = row?;
-        hot.push(point);
-        last = at;
-    }
-    Ok((hot, last))
+    Ok((before, next))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tables::HOT;
     use super::*;
     use crate::store::rows::nics::NicId;
     use crate::store::sqlite::open;
@@ -104,7 +99,8 @@ mod tests {
     }
 
     fn pack(db: &mut Connection) -> Result<Option<u64>, Failure> {
-        Ok(pack_some(db, NIC, [i64::MIN, i64::MAX])?.map(|some| some.rows))
+        let oldest = HotRows::oldest(db, HOT, STRETCH_ROWS, NIC, [i64::MIN, i64::MAX])?;
+        oldest.first().map(|rows| Ok(pack_some(db, *rows)?.rows)).transpose()
     }
 
     /// The bytes of all samples, those that are packed last.

@@ -38,14 +38,8 @@ pub static NUMBERS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Of the stretches that end within a range, the last one that starts until ?5.
-pub static LAST_UNTIL: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {COLUMNS} FROM packed_samples
-         WHERE client = ?1 AND nic = ?2 AND time >= ?3 AND time < ?4 AND first <= ?5
-         ORDER BY first DESC, time DESC LIMIT 1"
-    )
-});
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} FROM packed_samples WHERE id = ?1"));
 
 /// A row of `packed_samples`.
 #[derive(Debug)]
@@ -94,6 +88,10 @@ impl Stretch {
         Ok(Self { id: row.get(17)?, packed: Packed { columns: row.get(16)?, sums } })
     }
 
+    pub fn by_id(db: &Connection, id: i64) -> rusqlite::Result<Self> {
+        db.prepare_cached(&BY_ID)?.query_row([id], Self::read)
+    }
+
     /// Its samples, by start.
     pub fn rows(&self) -> Result<Vec<Point>, DamagedStretch> {
         self.packed.rows().ok_or_else(|| self.damaged())
@@ -117,14 +115,6 @@ impl Stretch {
     /// The starts of its samples.
     pub fn starts(&self) -> Result<Vec<WallNs>, DamagedStretch> {
         starts(&self.packed.columns).ok_or_else(|| self.damaged())
-    }
-
-    pub const fn sums(&self) -> &PackedSums {
-        &self.packed.sums
-    }
-
-    pub fn last(&self) -> i64 {
-        self.packed.sums.last_ns.to_column()
     }
 
     /// Deletes it, in the transaction in which it was read.
