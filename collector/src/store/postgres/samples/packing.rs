@@ -16,10 +16,10 @@ use crate::store::rows::export;
 use crate::store::rows::packed::PackedSums;
 use crate::store::rows::packed::stretches::{join, stretches};
 
-/// Most samples of a stretch: half an hour at two a second. A row with its indexes and the last of its chunks
+/// Most samples of a stretch: a quarter of an hour at two a second. A row with its indexes and the last of its chunks
 /// (TOAST) takes 2 to 3 KB besides the samples, so shorter ones take more room; but reading one sample in SQL takes
 /// as long as its stretch.
-const STRETCH_ROWS: usize = 3600;
+const STRETCH_ROWS: usize = 1800;
 
 /// Samples packed in a transaction: an hour at two a second. Its statements are planned once for all of them.
 pub const MOST: u32 = 7200;
