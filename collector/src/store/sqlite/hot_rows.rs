@@ -18,12 +18,16 @@ pub struct HotRows {
     pub last: (i64, i64),
 }
 
+/// Most of [`HotRows::oldest`]: samples of an hour at two a second. They are packed without a rest and to their end, even
+/// while the collector stops, so there is a bound for hours with more.
+const MOST_AT_ONCE: usize = 6;
+
 /// Those of [`HotRows`].
 const THESE: &str =
     "client = ?1 AND nic = ?2 AND time >= ?3 AND time <= ?4 AND (time < ?4 OR nth <= ?5)";
 
 impl HotRows {
-    /// The oldest ones of a range, of an hour, `most` at a time. None if there are none.
+    /// The oldest ones of a range, of an hour, `most` at a time; at most [`MOST_AT_ONCE`]. None if there are none.
     ///
     /// All of them are looked at, so that their pages are in memory by the time for which commits wait: the system may
     /// have to fetch each from a slow disk.
@@ -55,7 +59,7 @@ impl HotRows {
             places.collect::<rusqlite::Result<Vec<_>>>()
         };
         let (mut all, mut next) = (Vec::new(), Some((first, i64::MIN)));
-        while let Some(begin) = next {
+        while let Some(begin) = next.filter(|_| all.len() < MOST_AT_ONCE) {
             let found = places(begin, "ASC", most.saturating_sub(1))?;
             next = found.get(1).copied();
             let last = match found.first() {
@@ -138,5 +142,12 @@ mod tests {
         }
         let [rows] = oldest(4, ever)[..] else { panic!() };
         assert_eq!(rows.until(HOUR).last, (HOUR - 1, i64::MAX));
+
+        let late =
+            format!("INSERT INTO {HOT} SELECT 1, 2, 5, 0, 5, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0");
+        db.execute(&late, []).unwrap();
+        let of_many = NicIds { nic: NicId(2), ..nic };
+        let found = HotRows::oldest(&db, HOT, 1, of_many, ever).unwrap();
+        assert_eq!((found.len(), found[5].last), (MOST_AT_ONCE, (5, 0)));
     }
 }
