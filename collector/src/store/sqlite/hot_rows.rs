@@ -22,12 +22,12 @@ pub struct HotRows {
 /// while the collector stops, so there is a bound for hours with more.
 const MOST_AT_ONCE: usize = 6;
 
-/// Those of [`HotRows`].
+/// Which rows of the table they are.
 const THESE: &str =
     "client = ?1 AND nic = ?2 AND time >= ?3 AND time <= ?4 AND (time < ?4 OR nth <= ?5)";
 
 impl HotRows {
-    /// The oldest ones of a range, of an hour, `most` at a time; at most [`MOST_AT_ONCE`]. None if there are none.
+    /// The oldest ones of a range, of an hour, `most` at a time; at most [`MOST_AT_ONCE`]. Empty if there are none.
     ///
     /// All of them are looked at, so that their pages are in memory by the time for which commits wait: the system may
     /// have to fetch each from a slow disk.
@@ -46,7 +46,7 @@ impl HotRows {
             return Ok(Vec::new());
         };
         let to = hour_of(first).saturating_add(HOUR).min(to);
-        // At most two places, in an order, behind so many from a place on.
+        // Start and `nth` of the row that comes so many rows behind another one, and of the row after it.
         let places = |(time, nth): (i64, i64), order: &str, skipped: u32| {
             let select = format!(
                 "SELECT time, nth FROM {table} WHERE client = ?1 AND nic = ?2

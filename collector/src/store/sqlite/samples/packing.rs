@@ -42,7 +42,7 @@ pub fn pack_some(db: &mut Connection, hot: HotRows) -> Result<PackedSome<i64>, F
     Ok(PackedSome { rows: samples, end: hot.last.0 })
 }
 
-/// A stretch that samples may join, without these.
+/// A stretch that samples may join. Its own samples are read only if they do.
 #[derive(Debug)]
 struct Neighbour {
     id: i64,

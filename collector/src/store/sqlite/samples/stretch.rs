@@ -88,6 +88,7 @@ impl Stretch {
         Ok(Self { id: row.get(17)?, packed: Packed { columns: row.get(16)?, sums } })
     }
 
+    /// The stretch with this `id`.
     pub fn by_id(db: &Connection, id: i64) -> rusqlite::Result<Self> {
         db.prepare_cached(&BY_ID)?.query_row([id], Self::read)
     }
